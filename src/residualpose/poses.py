@@ -1,0 +1,117 @@
+"""Poses: the people of one frame as stacked arrays, every joint marked seen or guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from residualpose.camera import Camera
+from residualpose.skeleton import ITOP15, Skeleton
+
+
+class Origin(IntEnum):
+    """Where a joint's depth came from."""
+
+    ABSENT = 0
+    """Unknown: the coordinates are NaN."""
+    MEASURED = 1
+    """The sensor saw the body's surface at the joint."""
+    NEIGHBOUR = 2
+    """Found in the image, its depth taken from nearby (a hole, an edge, or hidden by something nearer)."""
+    PRIOR = 3
+    """Not found in the image: completed from the other joints by the pose prior."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poses:
+    """The P people of one frame with J joints each. Zero people keeps every shape, with P = 0."""
+
+    joints_px: np.ndarray
+    """(P, J, 2) float32 pixels of the input image, centres at integers; NaN where absent."""
+    joints_m: np.ndarray
+    """(P, J, 3) float32 metres in the camera frame (x right, y down, z forward); NaN where unknown."""
+    joint_score: np.ndarray
+    """(P, J) float32 in 0..1."""
+    person_score: np.ndarray
+    """(P,) float32 in 0..1."""
+    origin: np.ndarray
+    """(P, J) uint8 of `Origin`."""
+    covariance_m2: np.ndarray
+    """(P, J, 3, 3) float32 square metres, camera frame; NaN where unknown."""
+    camera: Camera
+    """Camera of the input image."""
+    skeleton: Skeleton = ITOP15
+    """Names and limbs of the joints."""
+
+    def __post_init__(self) -> None:
+        people, joints = len(self.person_score), len(self.skeleton.joints)
+        expected = {
+            "joints_px": (people, joints, 2),
+            "joints_m": (people, joints, 3),
+            "joint_score": (people, joints),
+            "person_score": (people,),
+            "origin": (people, joints),
+            "covariance_m2": (people, joints, 3, 3),
+        }
+        for field, shape in expected.items():
+            dtype = np.uint8 if field == "origin" else np.float32
+            value = np.asarray(getattr(self, field), dtype=dtype)
+            if value.shape != shape:
+                raise ValueError(f"Poses.{field}: expected shape {shape}, got {value.shape}")
+            object.__setattr__(self, field, value)
+
+    @classmethod
+    def empty(cls, camera: Camera, skeleton: Skeleton = ITOP15) -> Poses:
+        """No people, every array in its right shape."""
+        j = len(skeleton.joints)
+        return cls(
+            np.zeros((0, j, 2)), np.zeros((0, j, 3)), np.zeros((0, j)), np.zeros(0),
+            np.zeros((0, j)), np.zeros((0, j, 3, 3)), camera, skeleton,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.person_score)
+
+    def __getitem__(self, key: int | slice | np.ndarray | list[int]) -> Poses:
+        """A selection of people, always as `Poses`: poses[0], poses[:2], poses[poses.person_score > 0.5]."""
+        rows = [key] if isinstance(key, (int, np.integer)) else key
+        return Poses(
+            self.joints_px[rows], self.joints_m[rows], self.joint_score[rows],
+            self.person_score[rows], self.origin[rows], self.covariance_m2[rows],
+            self.camera, self.skeleton,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Poses]:
+        return (self[i] for i in range(len(self)))
+
+    def joint(self, name: str) -> np.ndarray:
+        """(P, 3) metres of one joint by name."""
+        return self.joints_m[:, self.skeleton.index(name)]
+
+    def plot(self, depth_m: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 picture: the depth in grey with the people drawn over it."""
+        from residualpose.drawing.overlay import draw_overlay
+
+        return draw_overlay(depth_m, self)
+
+    def to_dict(self) -> dict[str, object]:
+        """The `persons` list of a result line (contract "residualpose/1"); None for NaN."""
+        from residualpose.results import poses_to_dict
+
+        return poses_to_dict(self)
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, object]]:
+        """COCO keypoint results, one dict a person; visibility 2 measured, 1 guessed, 0 absent."""
+        from residualpose.results import poses_to_coco
+
+        return poses_to_coco(self, image_id)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the people to a .json file; returns the path."""
+        from residualpose.results import save_poses
+
+        return save_poses(self, Path(path))

@@ -37,12 +37,16 @@ class Camera:
             try:
                 value = float(value)
             except (TypeError, ValueError):
-                raise UsageError(f"camera {field} must be a number of pixels, got {value!r}") from None
+                raise UsageError(
+                    f"camera {field} must be a number of pixels, got {value!r}"
+                ) from None
             object.__setattr__(self, field, value)
             if not np.isfinite(value) or abs(value) > 1e6:
                 raise UsageError(f"camera {field} must be a finite number of pixels, got {value}")
         if self.fx <= 0 or self.fy <= 0:
-            raise UsageError(f"camera focal lengths must be positive pixels, got fx={self.fx}, fy={self.fy}")
+            raise UsageError(
+                f"camera focal lengths must be positive pixels, got fx={self.fx}, fy={self.fy}"
+            )
         coefficients = tuple(float(k) for k in self.distortion)
         if len(coefficients) not in (0, 4, 5) or not all(np.isfinite(coefficients)):
             raise UsageError(f"distortion must be k1,k2,p1,p2[,k3], got {self.distortion!r}")
@@ -127,7 +131,7 @@ class Camera:
 
     @classmethod
     def parse(cls, text: str, image_size: tuple[int, int] | None = None) -> Camera:
-        """A preset name, a JSON path, or "fx,fy,cx,cy"; presets follow `image_size` (width, height)."""
+        """A preset name, a JSON path or "fx,fy,cx,cy"; presets scale to `image_size` (w, h)."""
         if text.count(",") == 3:
             return cls(*text.split(","))  # type: ignore[arg-type]
         if text in PRESETS:
@@ -135,7 +139,8 @@ class Camera:
         if text.endswith(".json"):
             return cls.load(text)
         raise UsageError(
-            f"unknown camera {text!r}: give fx,fy,cx,cy, a .json file, or one of {', '.join(PRESETS)}"
+            f"unknown camera {text!r}: give fx,fy,cx,cy, a .json file, or one of "
+            f"{', '.join(PRESETS)}"
         )
 
 

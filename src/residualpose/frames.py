@@ -35,8 +35,8 @@ class DepthFrame:
             )
         if not all(MIN_SIDE_PX <= side <= MAX_SIDE_PX for side in depth.shape):
             raise ResidualPoseError(
-                f"{self.source or 'depth'}: expected an image of {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels "
-                f"a side, found {depth.shape[1]}x{depth.shape[0]}"
+                f"{self.source or 'depth'}: expected an image of {MIN_SIDE_PX} to {MAX_SIDE_PX} "
+                f"pixels a side, found {depth.shape[1]}x{depth.shape[0]}"
             )
         depth = depth.astype(np.float32, copy=False)
         bad = ~((depth >= 0) & (depth < np.inf))

@@ -21,7 +21,7 @@ class Origin(IntEnum):
     MEASURED = 1
     """The sensor saw the body's surface at the joint."""
     NEIGHBOUR = 2
-    """Found in the image, its depth taken from nearby (a hole, an edge, or hidden by something nearer)."""
+    """Found in the image, its depth taken from nearby (a hole, an edge, an occluder)."""
     PRIOR = 3
     """Not found in the image: completed from the other joints by the pose prior."""
 
@@ -33,7 +33,7 @@ class Poses:
     joints_px: np.ndarray
     """(P, J, 2) float32 pixels of the input image, centres at integers; NaN where absent."""
     joints_m: np.ndarray
-    """(P, J, 3) float32 metres in the camera frame (x right, y down, z forward); NaN where unknown."""
+    """(P, J, 3) float32 metres, camera frame (x right, y down, z forward); NaN where unknown."""
     joint_score: np.ndarray
     """(P, J) float32 in 0..1."""
     person_score: np.ndarray
@@ -77,7 +77,7 @@ class Poses:
         return len(self.person_score)
 
     def __getitem__(self, key: int | slice | np.ndarray | list[int]) -> Poses:
-        """A selection of people, always as `Poses`: poses[0], poses[:2], poses[poses.person_score > 0.5]."""
+        """Some of the people, always as `Poses`: poses[0], poses[:2], poses[poses.person_score > 0.5]."""
         rows = [key] if isinstance(key, (int, np.integer)) else key
         return Poses(
             self.joints_px[rows], self.joints_m[rows], self.joint_score[rows],

@@ -1,0 +1,1 @@
+"""Training (needs the train extra): networks, losses, loops, export."""

@@ -1,0 +1,1 @@
+"""The stages, in order: normalise, maps, peaks, group, lift, complete, refine."""

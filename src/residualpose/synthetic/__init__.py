@@ -1,0 +1,1 @@
+"""Rendered people to train on: poses, bodies, rooms, sensors."""

@@ -1,0 +1,45 @@
+# make demo: run the bundled model on the bundled frames.   make test: the whole test suite.
+# Only Python >= 3.11 is needed. Another interpreter: make PYTHON=/path/to/python3.12 demo
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NEWEST := python3 python3.14 python3.13 python3.12 python3.11
+PYTHON ?= $(shell for p in $(NEWEST); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: demo test clean
+
+demo: $(VENV)/.inference
+	$(BIN)/residualpose predict src/residualpose/samples/*.npz --output demo_output --overwrite
+	@echo
+	@echo "Pictures of the 2D, completed and refined people:  demo_output/*.png"
+	@echo "Interactive 3D, open it in any browser:            demo_output/*.html"
+	@echo "Numbers, a line a frame:                           demo_output/poses.jsonl"
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) demo_output
+
+# The stamps make a second run start at once; a changed pyproject.toml installs again.
+$(VENV)/.inference: pyproject.toml | $(BIN)/python
+	@echo "Installing residualpose and what inference needs into $(VENV) ..."
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing residualpose with its development extras into $(VENV) (torch: a few minutes) ..."
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "residualpose needs Python >= 3.11, found: $$(python3 --version 2>&1)." \
+			"Install one, or name it: make PYTHON=/path/to/python3.12 demo" >&2; exit 1; fi
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }

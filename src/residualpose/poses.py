@@ -77,7 +77,7 @@ class Poses:
         return len(self.person_score)
 
     def __getitem__(self, key: int | slice | np.ndarray | list[int]) -> Poses:
-        """Some of the people, always as `Poses`: poses[0], poses[:2], poses[poses.person_score > 0.5]."""
+        """Some of the people, always as `Poses`: poses[0], poses[:2], or by a (P,) bool mask."""
         rows = [key] if isinstance(key, (int, np.integer)) else key
         return Poses(
             self.joints_px[rows], self.joints_m[rows], self.joint_score[rows],

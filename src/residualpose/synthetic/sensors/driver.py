@@ -1,0 +1,78 @@
+"""What happens to frames of every sensor between the chip and the file."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from residualpose.synthetic import noise_fields as fields
+from residualpose.synthetic.sensors.stereo import rounded
+from residualpose.synthetic.sensors.strengths import Material, Strengths
+
+
+def fill_holes(depth_m: Tensor, reach_px: Tensor) -> Tensor:
+    """Give pixels without reading the last reading to their left, at most reach_px (B,) away."""
+    x = torch.arange(depth_m.shape[2], device=depth_m.device).expand(depth_m.shape)
+    source = torch.where(depth_m > 0, x, torch.zeros_like(x)).cummax(2).values
+    filled = depth_m.gather(2, source)
+    return filled * ((x - source) <= reach_px[:, None, None])
+
+
+def filtered(
+    depth_m: Tensor, focal_px: Tensor, strengths: Strengths, generator: torch.Generator
+) -> Tensor:
+    """Hole filling and heavy smoothing, as drivers' post-processing does."""
+    frame = fields.uniform((2, len(depth_m)), generator, depth_m.device)
+    filled = fill_holes(depth_m, focal_px * (0.01 + 0.25 * frame[0]))
+    inverse = torch.where(filled > 0, 1 / filled.clamp(min=0.1), torch.zeros_like(filled))
+    known = (filled > 0).float()
+    sd_px = focal_px * (0.003 + 0.013 * frame[1])
+    # Normalised smoothing: pixels without reading neither pull nor are invented.
+    both = rounded(torch.cat([inverse, known]), sd_px.repeat(2))
+    smooth, weight = both.chunk(2)
+    return (weight / smooth.clamp(min=1e-3)) * (filled > 0)
+
+
+def cut_out(
+    depth_m: Tensor,
+    person: Tensor,
+    focal_px: Tensor,
+    strengths: Strengths,
+    generator: torch.Generator,
+) -> Tensor:
+    """Only the people, along a ragged outline."""
+    batch = len(depth_m)
+    length = (focal_px * 0.012).repeat(2)
+    shift = fields.smooth_noise((2 * batch, *depth_m.shape[1:]), length, generator, depth_m.device)
+    sd_px = (focal_px * 0.004 * strengths.edges)[:, None, None]
+    dx, dy = shift.chunk(2)
+    kept = fields.take(person, fields.displaced_index(dx * sd_px, dy * sd_px))
+    return depth_m * kept
+
+
+def is_person(material: Tensor) -> Tensor:
+    """Pixels of people and of what they wear and hold, where no mask says better."""
+    return (material >= Material.SKIN) & (material <= Material.HELD)
+
+
+def common_faults(
+    depth_m: Tensor, person: Tensor, generator: torch.Generator, rare: float = 0.05
+) -> Tensor:
+    """Scale error, range limit, rare missing blocks and lines, whole millimetres."""
+    batch, height, width = depth_m.shape
+    u = fields.uniform((11, batch, 1, 1), generator, depth_m.device)
+    scale = 1 + 0.02 * (u[0] + u[1] - 1)
+    # The limit never takes people away: their labels would point at nothing.
+    person_m = (depth_m * person).amax((1, 2), keepdim=True)
+    limit_m = torch.where(u[2] < 2.5 * rare, torch.maximum(3 + 3 * u[3], person_m + 0.3), 12.0)
+    y = torch.arange(height, device=depth_m.device)[:, None]
+    x = torch.arange(width, device=depth_m.device)
+    block = _within(y, u[4] * height, (0.05 + 0.2 * u[5]) * height)
+    block = block & _within(x, u[6] * width, (0.05 + 0.2 * u[7]) * width) & (u[8] < rare)
+    line = _within(y, u[9] * height, torch.ones_like(u[9])) & (u[10] < rare)
+    gone = block | line | (depth_m > limit_m)
+    return (depth_m * scale * ~gone * 1000).round() / 1000
+
+
+def _within(position: Tensor, start: Tensor, length: Tensor) -> Tensor:
+    return (position >= start) & (position < start + length)

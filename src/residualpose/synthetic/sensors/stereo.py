@@ -1,0 +1,96 @@
+"""Active stereo (RealSense D435): blobs, fat and rounded edges, thin things lost, blind left band.
+
+Noise after Intel's note on depth quality: sd = z^2 * subpixel error / (focal * baseline).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from residualpose.synthetic import noise_fields as fields
+from residualpose.synthetic.sensors.strengths import Material, Strengths, loss_threshold
+from residualpose.synthetic.sensors.structured_light import shadow
+
+NATIVE_FOCAL_PX = 425.0
+BASELINE_M = 0.05
+INVERSE_DEPTH_SD = 0.08 / (NATIVE_FOCAL_PX * BASELINE_M)
+"""1/m; the disparity is found to 0.08 px."""
+
+
+def axial_sd_m(depth_m: Tensor) -> Tensor:
+    """Standard deviation of depth on a textured surface, metres."""
+    return depth_m**2 * INVERSE_DEPTH_SD
+
+
+def stereo(
+    depth_m: Tensor,
+    material: Tensor,
+    focal_px: Tensor,
+    strengths: Strengths,
+    generator: torch.Generator,
+) -> Tensor:
+    """Noisy depth (B, H, W) of clean depth (B, H, W), 0 where there is no reading."""
+    scale = focal_px / NATIVE_FOCAL_PX
+    shape, device = depth_m.shape, depth_m.device
+    frame = fields.uniform((3, len(depth_m)), generator, device)
+    inverse = torch.where(depth_m > 0, 1 / depth_m.clamp(min=0.1), torch.zeros_like(depth_m))
+    coarse = fields.smooth_noise(shape, (12 + 36 * frame[0]) * scale, generator, device)
+    fine = fields.smooth_noise(shape, (3 + 6 * frame[1]) * scale, generator, device)
+    inverse = _fattened(inverse, fine, scale, strengths)
+    plain = 1 + (1 + 3 * frame[2])[:, None, None] * (material == Material.BACKGROUND)
+    noise = (0.8 * fine + 0.6 * coarse) * plain * strengths.noise[:, None, None]
+    noisy = rounded(inverse, 3.0 * scale * (0.3 + strengths.smoothing))
+    noisy = noisy + INVERSE_DEPTH_SD * noise
+    lost = coarse < _loss_limit(depth_m, material, focal_px, strengths)
+    blind = _blind(depth_m, focal_px, strengths)
+    noisy_m = 1 / noisy.clamp(min=0.05)
+    keep = ~(lost | blind) & (inverse > 0) & (noisy_m > 0.2) & (noisy_m < 18)
+    return noisy_m * keep
+
+
+def _fattened(inverse: Tensor, fine: Tensor, scale: Tensor, strengths: Strengths) -> Tensor:
+    """Matching by windows: near things grow by half a window, thin ones vanish."""
+    reach_px = (5.0 * scale * strengths.edges)[:, None, None]
+    near1 = fields.window_max(inverse)
+    near2 = fields.window_max(near1)
+    thick = -fields.window_max(-near1, 1)
+    opened = fields.window_max(-fields.window_max(-inverse))
+    thin = (strengths.edges > 1.2)[:, None, None] & (inverse > opened * 1.08)
+    grown = torch.where(reach_px + fine > 1.0, near1, torch.maximum(inverse, thick))
+    grown = torch.where(reach_px + fine > 2.5, near2, grown)
+    return torch.where(thin & (fine > -0.3), opened, grown)
+
+
+def rounded(image: Tensor, sd_px: Tensor) -> Tensor:
+    """(B, H, W) blurred with the sd (B,) pixels, up to 2.9 px."""
+    # Passes of a binomial kernel add variances 0.5; each frame stops at its own number of passes.
+    passes = (2 * sd_px**2).clamp(0, 16)
+    for done in range(int(passes.max().ceil())):
+        share = (passes - done).clamp(0, 1)[:, None, None]
+        image = torch.lerp(image, fields.blur_binomial(image), share)
+    return image
+
+
+def _loss_limit(
+    depth_m: Tensor, material: Tensor, focal_px: Tensor, strengths: Strengths
+) -> Tensor:
+    holes = strengths.holes[:, None, None]
+    grazing = (fields.slope(depth_m, focal_px) - 6 / holes).clamp(0, 8)
+    far = (depth_m - 6 / holes.clamp(max=1)).clamp(0, 4)
+    # Stereo sees dark things by their texture: half of what other sensors lose.
+    limit = loss_threshold(material, strengths) - 0.7
+    bare = (material == Material.BACKGROUND) * (holes - 1.0).clamp(0, 1)
+    return limit.clamp(min=-3.3) + 0.3 * grazing + 0.4 * far + 1.2 * bare
+
+
+def _blind(depth_m: Tensor, focal_px: Tensor, strengths: Strengths) -> Tensor:
+    """What only the left camera sees: the left band and shadows left of near things."""
+    side = 1 - 2 * strengths.mirror
+    hidden = shadow(depth_m, focal_px, BASELINE_M * side, 6 * focal_px / NATIVE_FOCAL_PX)
+    hidden &= (strengths.smoothing < 0.5)[:, None, None]
+    width = depth_m.shape[2]
+    x = torch.arange(width, device=depth_m.device)
+    mirrored = (strengths.mirror > 0)[:, None, None]
+    from_side = torch.where(mirrored, width - 1 - x, x)
+    return hidden | (from_side * depth_m < (focal_px * BASELINE_M)[:, None, None])

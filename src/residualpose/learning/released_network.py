@@ -6,6 +6,8 @@ section III) and Newell et al.'s stacked hourglass (arXiv 1603.06937). B is the 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,7 +38,7 @@ class ResidualBlock(nn.Module):
 
 def _blocks(width_in: int, width_out: int) -> nn.Sequential:
     widths = [width_in] + [width_out] * BLOCKS
-    return nn.Sequential(*(ResidualBlock(a, b) for a, b in zip(widths, widths[1:], strict=False)))
+    return nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
 
 
 class Hourglass(nn.Module):
@@ -135,5 +137,3 @@ class ReleasedRegressor(nn.Module):
         for block in self.middle:
             x = block(x)
         return self.back(x)
-
-

@@ -1,0 +1,130 @@
+"""Open any source of depth frames and settle each frame's unit and camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from residualpose.camera import PRESETS, Camera
+from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.frames import DepthFrame
+from residualpose.sources.arrays import read_npy, read_npz
+from residualpose.sources.exr import read_exr
+from residualpose.sources.images import read_image
+from residualpose.sources.itop_h5 import read_itop_h5
+from residualpose.sources.listing import Selection, list_files
+from residualpose.sources.mat import read_mat
+from residualpose.sources.raw import Recording
+from residualpose.sources.units import parse_unit, to_metres
+
+READERS: dict[str, Callable[[Path], Recording]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".mat": read_mat,
+    ".png": read_image,
+    ".tif": read_image,
+    ".tiff": read_image,
+    ".exr": read_exr,
+    ".h5": read_itop_h5,
+    ".hdf5": read_itop_h5,
+}
+"""The reader of each file name ending. A reader imports its library when it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSource:
+    """The depth frames of one or more files, read one at a time as they are iterated."""
+
+    files: tuple[Selection, ...]
+    camera: Camera | str | None
+    unit_m: float | None
+
+    def __len__(self) -> int:
+        """Frames in all files; opens each of them."""
+        return sum(len(_open(file)[1]) for file in self.files)
+
+    def __iter__(self) -> Iterator[DepthFrame]:
+        """Yield every frame in order.
+
+        Raises:
+            ResidualPoseError: a file that cannot be read as depth.
+            UsageError: a file without a camera when none was given.
+        """
+        return (frame for file in self.files for frame in self._frames_of(file))
+
+    def _frames_of(self, file: Selection) -> Iterator[DepthFrame]:
+        recording, indices = _open(file)
+        beside = file.path.with_name("camera.json")
+        neighbour = Camera.load(beside) if self.camera is None and beside.is_file() else None
+        for raw in recording.read(indices):
+            height, width = raw.values.shape
+            own = self.camera or raw.camera or neighbour
+            yield DepthFrame(
+                to_metres(raw.values, self.unit_m or raw.unit_m),
+                _resolve_camera(file.path, own, (width, height)),
+                source=str(file.path),
+                index=raw.index,
+                time_s=raw.time_s,
+            )
+
+
+def open_source(
+    source: str | Path,
+    camera: Camera | str | None = None,
+    depth_unit: str | float | None = None,
+    frames: slice | None = None,
+) -> FrameSource:
+    """Open a file, folder or glob of depth images.
+
+    Args:
+        source: .npy, .npz, .mat, 16-bit .png, .tif, .exr or ITOP-style .h5; a folder or a glob
+            of them; "FILE:START:STOP[:STEP]" for some frames of a recording.
+        camera: A Camera, a preset, a .json file or "fx,fy,cx,cy". None: the file's own K or the
+            camera.json beside it.
+        depth_unit: "m", "mm" or metres per stored unit. None: integers are millimetres, floats
+            metres unless their median exceeds 50.
+        frames: Which frames of a recording, or which files of a folder.
+
+    Raises:
+        ResidualPoseError: no such file.
+        UsageError: an impossible camera, unit or range.
+    """
+    unit_m = parse_unit(depth_unit)
+    if isinstance(camera, str):
+        Camera.parse(camera)  # a wrong name is reported before any file is opened
+    files = list_files(str(source), tuple(READERS), frames or slice(None))
+    for file in files:
+        if not file.path.exists():
+            raise ResidualPoseError(f"{file.path}: no such file, folder or glob")
+        if file.path.suffix.lower() not in READERS:
+            raise ResidualPoseError(
+                f"{file.path}: expected one of {', '.join(READERS)}, "
+                f"found {file.path.suffix or 'no file name ending'}"
+            )
+    return FrameSource(tuple(files), camera, unit_m)
+
+
+def _open(file: Selection) -> tuple[Recording, range]:
+    recording = READERS[file.path.suffix.lower()](file.path)
+    indices = range(recording.count)[file.frames]
+    if not indices:
+        raise UsageError(
+            f"{file.path}: the frame range selects none of its {recording.count} frames"
+        )
+    return recording, indices
+
+
+def _resolve_camera(path: Path, camera: Camera | str | None, size: tuple[int, int]) -> Camera:
+    """The camera of an image of `size` (width, height), by name where it was given by name."""
+    if camera is None:
+        raise UsageError(
+            f"{path}: the file holds no camera: give --camera fx,fy,cx,cy, a .json file, or one "
+            f"of {', '.join(PRESETS)}"
+        )
+    if isinstance(camera, Camera):
+        return camera
+    try:
+        return Camera.parse(camera, size)
+    except ResidualPoseError as error:
+        raise type(error)(f"{path}: {error}") from None

@@ -1,0 +1,63 @@
+"""MATLAB files up to version 7: the variable `depth`, and `K` if it is there."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from residualpose.errors import ResidualPoseError
+from residualpose.sources.raw import (
+    RawDepth,
+    Recording,
+    camera_from_matrix,
+    reading,
+    stack_shape,
+)
+
+_BROKEN = (
+    ValueError, TypeError, KeyError, IndexError, EOFError, NotImplementedError,
+    OverflowError, zlib.error, struct.error,
+)  # fmt: skip
+
+
+def read_mat(path: Path) -> Recording:
+    """Open `depth`, (H, W) or (N, H, W)."""
+    with reading(path, "a MATLAB .mat file", *_BROKEN):
+        _refuse_hdf5(path)
+        from scipy.io import loadmat, whosmat
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scipy warns about odd headers; errors still raise
+            variables = {name: shape for name, shape, _ in whosmat(path)}
+            if "depth" not in variables:
+                raise ResidualPoseError(
+                    f"{path}: expected a variable named depth, "
+                    f"found {', '.join(variables) or 'none'}"
+                )
+            loaded = loadmat(path, variable_names=["depth", "K"])
+    depth = np.asarray(loaded["depth"])
+    count, height, width = stack_shape(path, depth.shape, depth.dtype)
+    stack = depth.reshape(count, height, width)
+    camera = camera_from_matrix(path, np.asarray(loaded["K"])) if "K" in loaded else None
+
+    def frames(indices: range) -> Iterator[RawDepth]:
+        return (RawDepth(stack[i], i, camera) for i in indices)
+
+    return Recording(count, frames)
+
+
+def _refuse_hdf5(path: Path) -> None:
+    with path.open("rb") as stream:
+        head = stream.read(128)
+    if not head:
+        raise ResidualPoseError(f"{path}: expected a MATLAB .mat file, found an empty file")
+    if head.startswith((b"MATLAB 7.3", b"\x89HDF")):
+        raise ResidualPoseError(
+            f"{path}: expected a MATLAB file up to version 7, found version 7.3 (HDF5): "
+            "save it again in MATLAB with save(name, 'depth', '-v7')"
+        )

@@ -1,0 +1,135 @@
+"""Primitives: the boxes and ellipsoids that rooms, furniture and clutter are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+BOX, ELLIPSOID = 0, 1
+
+
+class Material(IntEnum):
+    """What a surface is made of, as far as depth sensors care; people use the numbers 1 to 6."""
+
+    BACKGROUND = 0
+    DARK = 7
+    """Dark furniture, absorbing infrared."""
+    GLASS = 8
+    """Glass and mirrors: mostly no reading."""
+    FOLIAGE = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Primitives:
+    """K solids, each a unit box [-1, 1]^3 or a unit sphere under an affine map."""
+
+    kind: np.ndarray
+    """(K,) uint8: 0 box, 1 ellipsoid."""
+    T_world_local: np.ndarray
+    """(K, 4, 4) float32 affine maps from the unit solid to the world, metres."""
+    material: np.ndarray
+    """(K,) uint8, see Material."""
+
+    def __post_init__(self) -> None:
+        count = len(self.kind)
+        if self.T_world_local.shape != (count, 4, 4) or self.material.shape != (count,):
+            raise ValueError(
+                f"primitives: expected (K, 4, 4) maps and (K,) materials for K = {count}, "
+                f"got {self.T_world_local.shape} and {self.material.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def moved(self, T_new_old: np.ndarray) -> Primitives:
+        """The same solids after a (4, 4) affine map."""
+        maps = (np.asarray(T_new_old, np.float64) @ self.T_world_local).astype(np.float32)
+        return Primitives(self.kind, maps, self.material)
+
+    def of(self, material: int) -> Primitives:
+        """The same solids, all of one material."""
+        return Primitives(self.kind, self.T_world_local, np.full(len(self), material, np.uint8))
+
+    def bounds_m(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K, 3) lower and upper corners of each solid's axis-aligned box."""
+        linear = self.T_world_local[:, :3, :3]
+        reach_box = np.abs(linear).sum(-1)
+        reach_ball = np.sqrt((linear**2).sum(-1))
+        reach = np.where((self.kind == BOX)[:, None], reach_box, reach_ball)
+        centre = self.T_world_local[:, :3, 3]
+        return centre - reach, centre + reach
+
+    def contains(self, points_m: np.ndarray, margin_m: float = 0.0) -> np.ndarray:
+        """(N,) bool: is each of the (N, 3) points within about `margin_m` of a solid's inside."""
+        linear = self.T_world_local[:, :3, :3].astype(np.float64)
+        size = np.sqrt((linear**2).sum(-2))
+        away = np.asarray(points_m)[:, None] - self.T_world_local[:, :3, 3]
+        local = np.einsum("kij,nkj->nki", np.linalg.inv(linear), away) / (1 + margin_m / size)
+        radius = np.where(self.kind == BOX, np.abs(local).max(-1), np.sqrt((local**2).sum(-1)))
+        return (radius < 1).any(-1)
+
+
+def merge(parts: Sequence[Primitives]) -> Primitives:
+    """All solids of several groups in one, in order."""
+    if not parts:
+        return Primitives(np.zeros(0, np.uint8), np.zeros((0, 4, 4), np.float32), np.zeros(0, np.uint8))
+    return Primitives(
+        np.concatenate([part.kind for part in parts]),
+        np.concatenate([part.T_world_local for part in parts]),
+        np.concatenate([part.material for part in parts]),
+    )
+
+
+def solids(
+    kind: int,
+    centre_m: np.ndarray | Sequence[float],
+    half_m: np.ndarray | Sequence[float],
+    rotation: np.ndarray | None = None,
+    material: int = Material.BACKGROUND,
+) -> Primitives:
+    """Solids of one kind from (N, 3) centres, (N, 3) half sizes and (N, 3, 3) rotations."""
+    centre, half = np.broadcast_arrays(np.atleast_2d(centre_m), np.atleast_2d(half_m))
+    turn = np.eye(3) if rotation is None else rotation
+    maps = np.tile(np.eye(4, dtype=np.float32), (len(centre), 1, 1))
+    maps[:, :3, :3] = turn * half[:, None, :]
+    maps[:, :3, 3] = centre
+    count = len(centre)
+    return Primitives(np.full(count, kind, np.uint8), maps, np.full(count, material, np.uint8))
+
+
+def cuboids(ranges_m: np.ndarray | Sequence, material: int = Material.BACKGROUND) -> Primitives:
+    """Axis-aligned boxes from (N, 6) rows x0, x1, y0, y1, z0, z1 in metres."""
+    rows = np.atleast_2d(np.asarray(ranges_m, np.float64)).reshape(-1, 3, 2)
+    return solids(BOX, rows.mean(-1), np.abs(np.diff(rows)[..., 0]) / 2, None, material)
+
+
+def yaw_rotation(yaw_rad: np.ndarray | float) -> np.ndarray:
+    """(..., 3, 3) rotations about the vertical."""
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
+    zero, one = np.zeros_like(cos), np.ones_like(cos)
+    rows = [[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def random_rotation(rng: np.random.Generator, count: int, spread: float = 1.0) -> np.ndarray:
+    """(count, 3, 3) random rotations; spread 0 leaves all upright, 1 and more is about uniform."""
+    quaternion = rng.normal(0, spread, (count, 4))
+    quaternion[:, 0] += 1 - min(spread, 1)
+    w, x, y, z = (quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def pose_matrix(x_m: float, y_m: float, yaw_rad: float, z_m: float = 0.0) -> np.ndarray:
+    """(4, 4) map that turns about the vertical, then moves."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = yaw_rotation(yaw_rad)
+    matrix[:3, 3] = x_m, y_m, z_m
+    return matrix

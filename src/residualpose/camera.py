@@ -47,7 +47,10 @@ class Camera:
             raise UsageError(
                 f"camera focal lengths must be positive pixels, got fx={self.fx}, fy={self.fy}"
             )
-        coefficients = tuple(float(k) for k in self.distortion)
+        try:
+            coefficients = tuple(float(k) for k in self.distortion)
+        except (TypeError, ValueError):
+            coefficients = (np.nan,)
         if len(coefficients) not in (0, 4, 5) or not all(np.isfinite(coefficients)):
             raise UsageError(f"distortion must be k1,k2,p1,p2[,k3], got {self.distortion!r}")
         object.__setattr__(self, "distortion", coefficients if any(coefficients) else ())
@@ -125,7 +128,7 @@ class Camera:
             raise UsageError(f'{path}: expected {{"fx": , "fy": , "cx": , "cy": }} in pixels')
         try:
             return cls(*(data[k] for k in ("fx", "fy", "cx", "cy")),
-                       distortion=tuple(data.get("distortion", ())), name=path.name)  # fmt: skip
+                       distortion=data.get("distortion", ()), name=path.name)  # fmt: skip
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
 

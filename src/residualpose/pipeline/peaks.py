@@ -1,0 +1,116 @@
+"""Part maps -> joint candidates: sub-pixel local maxima, whatever the width of the blobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_PEAKS = 20
+"""Most candidates kept of one joint."""
+_BLOB_SD_CELLS = 2.0
+"""Blobs wider than this are searched on averaged cells: noise makes many false tops on a wide one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """The N joint candidates of one frame, ordered by joint, then by score, best first."""
+
+    joint: np.ndarray
+    """(N,) int64 joint index."""
+    xy_px: np.ndarray
+    """(N, 2) float32 pixels of the maps' grid, centres at integers."""
+    score: np.ndarray
+    """(N,) float32 height of the map at the peak, in 0..1."""
+
+    def __post_init__(self) -> None:
+        count = len(self.joint)
+        if np.shape(self.xy_px) != (count, 2) or np.shape(self.score) != (count,):
+            raise ValueError(
+                f"peaks: expected xy_px ({count}, 2) and score ({count},), "
+                f"got {np.shape(self.xy_px)} and {np.shape(self.score)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.joint)
+
+
+def find_peaks(part_maps: np.ndarray, threshold: float = 0.15) -> Peaks:
+    """Local maxima of every map that rise above a threshold.
+
+    Args:
+        part_maps: (J, h, w) confidence maps, peak height about 1; NaN counts as 0.
+        threshold: lowest height of a candidate.
+    """
+    if np.ndim(part_maps) != 3:
+        raise ValueError(f"part_maps: expected (J, h, w), got {np.shape(part_maps)}")
+    maps = np.nan_to_num(np.asarray(part_maps, dtype=np.float32), posinf=1.0, neginf=0.0)
+    factor = max(1, round(_blob_sd_px(maps, threshold) / _BLOB_SD_CELLS))
+    cells = _averaged(maps, factor)
+    joint, row, col = np.nonzero(cells > threshold)
+    around = _neighbourhood(cells, joint, row, col)
+    # Strict on one side only, so that two equal neighbours give one peak.
+    top = (around[:, 4:5] > around[:, :4]).all(1) & (around[:, 4:5] >= around[:, 5:]).all(1)
+    joint, row, col, around = joint[top], row[top], col[top], around[top]
+    cell_xy = np.stack([col, row], axis=1) + _log_offset(around)
+    xy_px = (cell_xy + 0.5) * factor - 0.5
+    return _strongest(joint, xy_px, np.clip(around[:, 4], 0.0, 1.0))
+
+
+def _blob_sd_px(maps: np.ndarray, threshold: float) -> float:
+    """Standard deviation of the blobs: of a Gaussian, sd^2 = sum of squares / squared slopes."""
+    height, width = maps.shape[1:]
+    joint, row, col = np.nonzero(maps > max(threshold, 0.3))
+    inside = (row > 0) & (row < height - 1) & (col > 0) & (col < width - 1)
+    joint, row, col = joint[inside], row[inside], col[inside]
+    if not len(joint):
+        return 1.0
+    slope_x = (maps[joint, row, col + 1] - maps[joint, row, col - 1]) / 2.0
+    slope_y = (maps[joint, row + 1, col] - maps[joint, row - 1, col]) / 2.0
+    slopes = float(np.sum(slope_x**2 + slope_y**2))
+    # 0.76: both sums are cut at 0.3 of the peak, which takes more from the slopes.
+    return float(np.sqrt(0.76 * np.sum(maps[joint, row, col] ** 2) / max(slopes, 1e-9)))
+
+
+def _averaged(maps: np.ndarray, factor: int) -> np.ndarray:
+    """(J, h', w') means of factor x factor cells; the last ones are completed by the border."""
+    if factor == 1:
+        return maps
+    joints, height, width = maps.shape
+    pad = [(0, 0), (0, -height % factor), (0, -width % factor)]
+    padded = np.pad(maps, pad, mode="edge")
+    rows, cols = padded.shape[1] // factor, padded.shape[2] // factor
+    return padded.reshape(joints, rows, factor, cols, factor).mean(axis=(2, 4))
+
+
+def _neighbourhood(
+    cells: np.ndarray, joint: np.ndarray, row: np.ndarray, col: np.ndarray
+) -> np.ndarray:
+    """(N, 9) values of the 3 x 3 cells around each candidate, row by row; mirrored at the border."""
+    step_row, step_col = np.divmod(np.arange(9), 3)
+    last_row, last_col = cells.shape[1] - 1, cells.shape[2] - 1
+    rows = last_row - np.abs(last_row - np.abs(row[:, None] + step_row - 1))
+    cols = last_col - np.abs(last_col - np.abs(col[:, None] + step_col - 1))
+    return cells[joint[:, None], np.maximum(rows, 0), np.maximum(cols, 0)]
+
+
+def _log_offset(around: np.ndarray) -> np.ndarray:
+    """(N, 2) offset (x, y) of the top of a Gaussian through the centre and its neighbours."""
+    level = np.log(np.maximum(around, 1e-3))
+    centre, before, after = level[:, [4, 4]], level[:, [3, 1]], level[:, [5, 7]]
+    curvature = before + after - 2.0 * centre
+    offset = (before - after) / (2.0 * np.minimum(curvature, -1e-6))
+    return np.clip(offset, -0.5, 0.5)
+
+
+def _strongest(joint: np.ndarray, xy_px: np.ndarray, score: np.ndarray) -> Peaks:
+    """Candidates ordered by joint and score, at most MAX_PEAKS a joint."""
+    order = np.lexsort((-score, joint))
+    joint, xy_px, score = joint[order], xy_px[order], score[order]
+    rank = np.arange(len(joint)) - np.searchsorted(joint, joint)
+    keep = rank < MAX_PEAKS
+    return Peaks(
+        joint=joint[keep].astype(np.int64),
+        xy_px=xy_px[keep].astype(np.float32),
+        score=score[keep].astype(np.float32),
+    )

@@ -70,22 +70,30 @@ def _enlarged_variance(cell: int) -> float:
     return total / cell
 
 
-def shifted(image: Tensor, down: int, right: int) -> Tensor:
-    """The image (B, H, W) moved by whole pixels, its border repeated."""
-    height, width = image.shape[1:]
-    padded = functional.pad(
-        image[:, None], (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)), "replicate"
-    )[:, 0]
-    top, left = max(-down, 0), max(-right, 0)
-    return padded[:, top : top + height, left : left + width]
+def blur_binomial(image: Tensor, spacing: int = 1) -> Tensor:
+    """(B, H, W) blurred by [1 2 1]/4 along both axes, taps so many pixels apart (sd 0.71 x)."""
+    for axis in (1, 2):
+        length = image.shape[axis]
+        first, last = image.narrow(axis, 0, 1), image.narrow(axis, length - 1, 1)
+        padded = torch.cat([first] * spacing + [image] + [last] * spacing, axis)
+        sides = padded.narrow(axis, 0, length) + padded.narrow(axis, 2 * spacing, length)
+        image = sides.mul_(0.25).add_(image, alpha=0.5)
+    return image
 
 
-def blur_binomial(image: Tensor) -> Tensor:
-    """(B, H, W) blurred by [1 2 1]/4 along both axes (sd 0.71 px)."""
-    image = torch.cat([image[:, :1], image, image[:, -1:]], 1)
-    image = (image[:, :-2] + image[:, 2:]).mul_(0.25).add_(image[:, 1:-1], alpha=0.5)
-    image = torch.cat([image[:, :, :1], image, image[:, :, -1:]], 2)
-    return (image[:, :, :-2] + image[:, :, 2:]).mul_(0.25).add_(image[:, :, 1:-1], alpha=0.5)
+def blur(image: Tensor, sd_px: Tensor) -> Tensor:
+    """(B, H, W) blurred with the sd (B,) pixels, up to 11."""
+    # Each pass adds variance; a frame takes the share of a pass that still lacks for its own sd.
+    lacking = sd_px**2
+    most = float(lacking.max())
+    for spacing in (1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8):
+        if most <= 0:
+            break
+        added = 0.5 * spacing**2
+        share = (lacking / added).clamp(0, 1)[:, None, None]
+        image = torch.lerp(image, blur_binomial(image, spacing), share)
+        lacking, most = lacking - added, most - added
+    return image
 
 
 def window_max(image: Tensor, radius: int = 1) -> Tensor:

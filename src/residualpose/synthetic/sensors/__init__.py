@@ -1,8 +1,8 @@
 """Depth cameras' faults, added to clean rendered depth while training."""
 
+from residualpose.synthetic.materials import Material
 from residualpose.synthetic.sensors.simulate import simulate
 from residualpose.synthetic.sensors.strengths import (
-    Material,
     Sensor,
     Strengths,
     draw_strengths,

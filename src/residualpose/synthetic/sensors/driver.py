@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from residualpose.synthetic import noise_fields as fields
-from residualpose.synthetic.sensors.stereo import rounded
-from residualpose.synthetic.sensors.strengths import Material, Strengths
+from residualpose.synthetic.materials import Material
+from residualpose.synthetic.sensors.strengths import Strengths
 
 
 def fill_holes(depth_m: Tensor, reach_px: Tensor) -> Tensor:
@@ -26,9 +26,9 @@ def filtered(
     filled = fill_holes(depth_m, focal_px * (0.01 + 0.25 * frame[0]))
     inverse = torch.where(filled > 0, 1 / filled.clamp(min=0.1), torch.zeros_like(filled))
     known = (filled > 0).float()
-    sd_px = focal_px * (0.003 + 0.013 * frame[1])
+    sd_px = focal_px * (0.003 + 0.015 * frame[1])
     # Normalised smoothing: pixels without reading neither pull nor are invented.
-    both = rounded(torch.cat([inverse, known]), sd_px.repeat(2))
+    both = fields.blur(torch.cat([inverse, known]), sd_px.repeat(2))
     smooth, weight = both.chunk(2)
     return (weight / smooth.clamp(min=1e-3)) * (filled > 0)
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from residualpose.synthetic import noise_fields as fields
-from residualpose.synthetic.sensors.strengths import Material, Strengths, loss_threshold
+from residualpose.synthetic.materials import Material
+from residualpose.synthetic.sensors.strengths import Strengths, loss_threshold
 from residualpose.synthetic.sensors.structured_light import shadow
 
 NATIVE_FOCAL_PX = 425.0
@@ -38,9 +39,9 @@ def stereo(
     coarse = fields.smooth_noise(shape, (12 + 36 * frame[0]) * scale, generator, device)
     fine = fields.smooth_noise(shape, (3 + 6 * frame[1]) * scale, generator, device)
     inverse = _fattened(inverse, fine, scale, strengths)
-    plain = 1 + (1 + 3 * frame[2])[:, None, None] * (material == Material.BACKGROUND)
+    plain = 1 + (4 * frame[2] ** 2)[:, None, None] * (material == Material.BACKGROUND)
     noise = (0.8 * fine + 0.6 * coarse) * plain * strengths.noise[:, None, None]
-    noisy = rounded(inverse, 3.0 * scale * (0.3 + strengths.smoothing))
+    noisy = fields.blur(inverse, 3.0 * scale * (0.3 + strengths.smoothing))
     noisy = noisy + INVERSE_DEPTH_SD * noise
     lost = coarse < _loss_limit(depth_m, material, focal_px, strengths)
     blind = _blind(depth_m, focal_px, strengths)
@@ -60,16 +61,6 @@ def _fattened(inverse: Tensor, fine: Tensor, scale: Tensor, strengths: Strengths
     grown = torch.where(reach_px + fine > 1.0, near1, torch.maximum(inverse, thick))
     grown = torch.where(reach_px + fine > 2.5, near2, grown)
     return torch.where(thin & (fine > -0.3), opened, grown)
-
-
-def rounded(image: Tensor, sd_px: Tensor) -> Tensor:
-    """(B, H, W) blurred with the sd (B,) pixels, up to 2.9 px."""
-    # Passes of a binomial kernel add variances 0.5; each frame stops at its own number of passes.
-    passes = (2 * sd_px**2).clamp(0, 16)
-    for done in range(int(passes.max().ceil())):
-        share = (passes - done).clamp(0, 1)[:, None, None]
-        image = torch.lerp(image, fields.blur_binomial(image), share)
-    return image
 
 
 def _loss_limit(

@@ -56,7 +56,7 @@ def structured_light(
     index = _ragged_index(depth_m, scale, strengths, generator)
     depth_m, material = fields.take(depth_m, index), fields.take(material, index)
     baseline_m = BASELINE_M * (1 - 2 * strengths.mirror)
-    hidden = shadow(depth_m, focal_px, baseline_m, 4.0 * scale / strengths.edges)
+    hidden = shadow(depth_m, focal_px, baseline_m, 5.0 * scale / strengths.edges)
     patches = fields.smooth_noise(
         depth_m.shape, 2 + 22 * scale * (1 - strengths.speckle), generator, depth_m.device
     )

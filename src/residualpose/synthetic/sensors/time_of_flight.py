@@ -6,16 +6,19 @@ import torch
 from torch import Tensor
 
 from residualpose.synthetic import noise_fields as fields
-from residualpose.synthetic.sensors.strengths import Material, Strengths, loss_threshold
+from residualpose.synthetic.materials import Material
+from residualpose.synthetic.sensors.strengths import Strengths, loss_threshold
 
 NATIVE_FOCAL_PX = 365.0
 EDGE_RATIO = 0.03
 """Relative depth step between neighbours that counts as an edge."""
+WINDOW_PX = 2.5
+"""Native pixels that the driver's smoothing ties together."""
 
 
 def axial_sd_m(depth_m: Tensor) -> Tensor:
     """Standard deviation of depth in the middle of the image, metres."""
-    return (0.0015 + 0.0008 * depth_m**2).clamp(max=0.017)
+    return (0.0065 + 0.0007 * depth_m).clamp(max=0.017)
 
 
 def time_of_flight(
@@ -28,16 +31,16 @@ def time_of_flight(
     """Noisy depth (B, H, W) of clean depth (B, H, W), 0 where there is no reading."""
     scale = focal_px / NATIVE_FOCAL_PX
     device = depth_m.device
-    white = fields.normal(depth_m.shape, generator, device)
+    grain = fields.smooth_noise(depth_m.shape, WINDOW_PX * scale, generator, device)
     spot = fields.normal(depth_m.shape, generator, device)
-    patch = fields.smooth_noise(depth_m.shape, (2 + 20 * scale), generator, device)
+    patch = fields.smooth_noise(depth_m.shape, 2 + 20 * scale, generator, device)
     frame = fields.uniform((4, len(depth_m)), generator, device)
     weakness, outside = _field_of_view(depth_m, strengths, frame)
     lost = _lost(depth_m, material, focal_px, weakness, strengths, spot, patch)
-    mixed_m, torn = _edges(depth_m, scale, strengths, white, spot, frame[3])
+    mixed_m, torn = _edges(depth_m, scale, strengths, grain, spot, frame[3])
     spread = strengths.noise * scale.clamp(max=1) ** strengths.averaging
     sd_m = axial_sd_m(depth_m) * (1 + weakness.clamp(0, 2)) * spread[:, None, None]
-    noisy_m = mixed_m + white * sd_m + _offset_m(material, strengths, generator)
+    noisy_m = mixed_m + grain * sd_m + _offset_m(material, strengths, generator)
     keep = ~(lost | torn | outside) & (depth_m > 0.3) & (noisy_m > 0.05)
     return noisy_m * keep
 
@@ -65,19 +68,19 @@ def _lost(
     patch: Tensor,
 ) -> Tensor:
     holes = strengths.holes[:, None, None]
-    grazing = (fields.slope(depth_m, focal_px) - 2).clamp(0, 10) * depth_m / 4
+    grazing = (fields.slope(depth_m, focal_px) - 3).clamp(0, 10) * depth_m / 4
     far = (depth_m - 5.0).clamp(0, 5)
     speckle = (0.3 + 0.7 * strengths.speckle)[:, None, None]
     field = (speckle * spot + patch) / (1 + speckle**2).sqrt()
     limit = loss_threshold(material, strengths).clamp(min=-4.0)
-    return field < limit + holes * (0.45 * grazing + 0.6 * far) + 3.0 * weakness
+    return field < limit + holes * (0.35 * grazing + 0.6 * far) + 3.0 * weakness
 
 
 def _edges(
     depth_m: Tensor,
     scale: Tensor,
     strengths: Strengths,
-    white: Tensor,
+    grain: Tensor,
     spot: Tensor,
     removal: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -87,10 +90,10 @@ def _edges(
     edge = (far_m - near_m > EDGE_RATIO * near_m) & (depth_m > 0)
     # An edge band is about two native pixels wide; the window marks two pixels of ours.
     band = (strengths.edges * 1.2 * scale).clamp(max=1.0)
-    limit = fields.probit(torch.stack([band * (removal < 0.5), band * (removal >= 0.5)]))
+    limit = fields.probit(torch.stack([band * (removal < 0.65), band * (removal >= 0.65)]))
     torn = edge & (spot < limit[0][:, None, None])
     flying = edge & (spot < limit[1][:, None, None])
-    share = (0.5 + 0.3 * white).clamp(0, 1)
+    share = (0.5 + 0.3 * grain).clamp(0, 1)
     return torch.where(flying, near_m + share * (far_m - near_m), depth_m), torn
 
 

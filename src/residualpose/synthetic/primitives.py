@@ -64,12 +64,19 @@ class Primitives:
 
     def contains(self, points_m: np.ndarray, margin_m: float = 0.0) -> np.ndarray:
         """(N,) bool: is each of the (N, 3) points within about `margin_m` of a solid's inside."""
-        linear = self.T_world_local[:, :3, :3].astype(np.float64)
-        size = np.sqrt((linear**2).sum(-2))
-        away = np.asarray(points_m)[:, None] - self.T_world_local[:, :3, 3]
-        local = np.einsum("kij,nkj->nki", np.linalg.inv(linear), away) / (1 + margin_m / size)
-        radius = np.where(self.kind == BOX, np.abs(local).max(-1), np.sqrt((local**2).sum(-1)))
-        return (radius < 1).any(-1)
+        points = np.asarray(points_m, np.float64)
+        inside = np.zeros(len(points), bool)
+        low, high = self.bounds_m()
+        near = (points[:, None] > low - margin_m) & (points[:, None] < high + margin_m)
+        point, solid = np.nonzero(near.all(-1))
+        linear = self.T_world_local[solid, :3, :3].astype(np.float64)
+        away = points[point] - self.T_world_local[solid, :3, 3]
+        local = np.linalg.solve(linear, away[..., None])[..., 0]
+        local /= 1 + margin_m / np.sqrt((linear**2).sum(-2))
+        box = self.kind[solid] == BOX
+        radius = np.where(box, np.abs(local).max(-1), np.sqrt((local**2).sum(-1)))
+        inside[point[radius < 1]] = True
+        return inside
 
 
 def merge(parts: Sequence[Primitives]) -> Primitives:

@@ -1,0 +1,121 @@
+"""Hand-made poses that cover what motion capture lacks: arms everywhere, sitting, lying, ...
+
+A pose joins a lower body (pelvis and legs), a spine with head, and a pair of arms, each drawn from
+a weighted family. Whatever puts a limb through the body of a stick figure is drawn again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from residualpose.synthetic.pose_stack import PoseStack
+from residualpose.synthetic.procedural_arms import ARM_PAIRS
+from residualpose.synthetic.procedural_legs import LEG_FAMILIES, LowerBodies
+from residualpose.synthetic.rotations import (
+    about_x,
+    about_y,
+    about_z,
+    mirror_people,
+    mirrored,
+)
+from residualpose.synthetic.stick_figure import collides
+
+_NARROW_ARMS = ("relaxed", "anywhere", "before_torso", "low", "at_head", "phone")
+_LYING_ARMS = ("anywhere", "sideways", "raised", "relaxed")
+_MAX_ROUNDS = 60
+
+
+def _shares(weights: dict[str, float]) -> tuple[list[str], np.ndarray]:
+    values = np.array(list(weights.values()))
+    return list(weights), values / values.sum()
+
+
+def _spines(rng: np.random.Generator, pelvis: np.ndarray, upright: np.ndarray) -> np.ndarray:
+    """Abdomen, chest, neck, head (n, 4, 3, 3) over pelvises (n, 3, 3).
+
+    Args:
+        rng: Source of chance.
+        pelvis: World rotations of the pelvises.
+        upright: (n,) bool, where the whole spine may bend and turn further.
+    """
+    n = len(pelvis)
+    wide = upright & (rng.random(n) < 0.30)
+    bend = np.where(wide, rng.uniform(-0.25, 0.75, n), rng.normal(0.04, 0.07, n))
+    side = np.where(wide, rng.uniform(-0.45, 0.45, n), rng.normal(0, 0.05, n))
+    turn = np.where(wide, rng.uniform(-0.75, 0.75, n), rng.normal(0, 0.10, n))
+    half = about_z(turn / 2) @ about_y(side / 2) @ about_x(-bend / 2)
+    abdomen = pelvis @ half
+    chest = abdomen @ half
+    looking = rng.random(n) < 0.35
+    nod = np.where(looking, rng.uniform(-0.5, 0.9, n), rng.normal(0.08, 0.12, n))
+    # A person who bends over mostly keeps looking ahead.
+    nod = nod - rng.uniform(0, 0.7, n) * np.maximum(bend, 0)
+    yaw = np.where(looking, rng.uniform(-1.1, 1.1, n), rng.normal(0, 0.15, n))
+    roll = np.where(looking, rng.uniform(-0.35, 0.35, n), rng.normal(0, 0.06, n))
+    half = about_z(yaw / 2) @ about_y(roll / 2) @ about_x(-nod / 2)
+    return np.stack([abdomen, chest, chest @ half, chest @ half @ half], axis=1)
+
+
+def _arms(rng: np.random.Generator, names: np.ndarray) -> np.ndarray:
+    """Both arms (n, 6, 3, 3), right then left, in the chest's frame, for the families named."""
+    arms = np.empty((len(names), 2, 3, 3, 3))
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        _, first, second = ARM_PAIRS[name]
+        arms[rows, 0], arms[rows, 1] = first(rng, len(rows)), second(rng, len(rows))
+    swapped = rng.random(len(names)) < 0.5
+    arms[swapped] = arms[swapped, ::-1]
+    arms[:, 1] = mirrored(arms[:, 1])
+    return arms.reshape(len(names), 6, 3, 3)
+
+
+def _arm_names(rng: np.random.Generator, leg_names: np.ndarray) -> np.ndarray:
+    names, shares = _shares({name: entry[0] for name, entry in ARM_PAIRS.items()})
+    chosen = rng.choice(names, size=len(leg_names), p=shares)
+    lying = leg_names == "lie"
+    chosen[lying] = rng.choice(_LYING_ARMS, size=int(lying.sum()))
+    low = np.isin(leg_names, ("squat", "sit_floor", "kneel", "crouch"))
+    low &= rng.random(len(low)) < 0.5
+    chosen[low] = rng.choice(_NARROW_ARMS, size=int(low.sum()))
+    return chosen
+
+
+def _assemble(
+    rng: np.random.Generator, leg_names: np.ndarray, arm_names: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (n, 17, 3, 3), some impossible, and lift_m (n,)."""
+    n = len(leg_names)
+    rotations, lift_m = np.empty((n, 17, 3, 3)), np.zeros(n)
+    upright = np.zeros(n, dtype=bool)
+    for name in np.unique(leg_names):
+        rows = np.flatnonzero(leg_names == name)
+        lower: LowerBodies = LEG_FAMILIES[name][1](rng, len(rows))
+        rotations[rows, 0], rotations[rows, 11:] = lower.pelvis, lower.legs
+        lift_m[rows], upright[rows] = lower.lift_m, lower.upright
+    rotations[:, 1:5] = _spines(rng, rotations[:, 0], upright)
+    rotations[:, 5:11] = rotations[:, 2, None] @ _arms(rng, arm_names)
+    flipped = rng.random(n) < 0.5
+    rotations[flipped] = mirror_people(rotations[flipped])
+    return rotations, lift_m
+
+
+def procedural_stack(rng: np.random.Generator, count: int) -> PoseStack:
+    """Draw count poses; deterministic by the generator's state."""
+    names, shares = _shares({name: entry[0] for name, entry in LEG_FAMILIES.items()})
+    leg_names = rng.choice(names, size=count, p=shares)
+    arm_names = _arm_names(rng, leg_names)
+    rotations, lift_m = np.empty((count, 17, 3, 3)), np.zeros(count)
+    todo = np.arange(count)
+    for attempt in range(_MAX_ROUNDS):
+        if not len(todo):
+            break
+        if attempt == _MAX_ROUNDS - 1 or attempt % 20 == 19:
+            # Arms that do not fit this lower body at all: hang them instead.
+            arm_names[todo] = "relaxed" if attempt % 40 == 19 else "sideways"
+        rotations[todo], lift_m[todo] = _assemble(rng, leg_names[todo], arm_names[todo])
+        broken = np.isnan(rotations[todo]).any(axis=(1, 2, 3))
+        broken[~broken] = collides(rotations[todo[~broken]])
+        todo = todo[broken]
+    keep = np.setdiff1d(np.arange(count), todo)
+    sources = tuple(f"procedural/{leg_names[i]}+{arm_names[i]}" for i in keep)
+    return PoseStack(rotations[keep], lift_m[keep], sources)

@@ -1,5 +1,7 @@
 """Rooms: free spots are free, solids are valid, and the same seed gives the same room."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -30,12 +32,15 @@ def assert_valid(primitives: Primitives) -> None:
 
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
-def test_pieces_stand_on_the_floor_and_fit_a_room(maker: object) -> None:
+def test_pieces_stand_on_the_floor_and_fit_a_room(
+    maker: Callable[[np.random.Generator], Primitives],
+) -> None:
     for seed in range(10):
-        piece = maker(np.random.default_rng(seed))  # type: ignore[operator]
+        piece = maker(np.random.default_rng(seed))
         assert_valid(piece)
         low, high = piece.bounds_m()
-        assert -0.35 < low[:, 2].min() < 0.35
+        hung = 1.0 if maker.__name__ == "curtain" else 0.05
+        assert -0.35 < low[:, 2].min() < hung
         assert high[:, 2].max() < 3.2
         assert (high - low)[:, :2].max() < 3.5
 
@@ -113,13 +118,15 @@ def test_added_clutter_keeps_away_from_people_and_camera() -> None:
 
 def test_contains_knows_boxes_and_ellipsoids() -> None:
     turn = yaw_rotation(np.pi / 4)
-    pair = merge([
-        solids(BOX, (0, 0, 0), (1, 0.1, 0.1), turn),
-        solids(ELLIPSOID, (5, 0, 0), (1, 0.5, 0.5)),
-    ])
-    points = np.array([[0.6, 0.6, 0], [0.6, -0.6, 0], [5.9, 0, 0], [5.8, 0.4, 0], [5, 0.55, 0]])
+    pair = merge(
+        [
+            solids(BOX, (0, 0, 0), (1, 0.1, 0.1), turn),
+            solids(ELLIPSOID, (5, 0, 0), (1, 0.5, 0.5)),
+        ]
+    )
+    points = np.array([[0.6, 0.6, 0], [0.6, -0.6, 0], [5.9, 0, 0], [5.7, 0.4, 0], [5, 0.55, 0]])
     assert pair.contains(points).tolist() == [True, False, True, False, False]
-    assert pair.contains(points, 0.1).tolist() == [True, False, True, False, True]
+    assert pair.contains(points, 0.1).tolist() == [True, False, True, True, True]
 
 
 def test_bounds_and_moves() -> None:

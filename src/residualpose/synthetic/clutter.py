@@ -38,11 +38,15 @@ def rods(
     return solids(kind, (start + end) / 2, np.column_stack([radius, radius, length / 2]), turn)
 
 
-def foliage(rng: np.random.Generator, count: int, centre_m: np.ndarray, spread_m: np.ndarray) -> Primitives:
+def foliage(
+    rng: np.random.Generator, count: int, centre_m: np.ndarray, spread_m: np.ndarray
+) -> Primitives:
     """A cloud of leaves: thin ellipsoids, one size of leaf a plant."""
     size = rng.uniform(0.03, 0.14)
     length = size * rng.uniform(0.6, 1.5, count)
-    half = np.column_stack([length, length * rng.uniform(0.15, 0.7), length * rng.uniform(0.02, 0.15, count)])
+    half = np.column_stack(
+        [length, length * rng.uniform(0.15, 0.7), length * rng.uniform(0.02, 0.15, count)]
+    )
     centre = centre_m + rng.normal(0, 0.5, (count, 3)) * spread_m
     centre[:, 2] = np.maximum(centre[:, 2], 0.02)
     return solids(ELLIPSOID, centre, half, random_rotation(rng, count, 1.5), Material.FOLIAGE)
@@ -60,7 +64,9 @@ def plant(rng: np.random.Generator) -> Primitives:
         return merge([pot, foliage(rng, count, np.array([0, 0, (high + pot_h) / 2]), spread)])
     if form == 1:
         return merge([pot, _palm(rng, count // 2, pot_h, high)])
-    stem = rods(np.array([0, 0, pot_h]), np.array([*rng.normal(0, 0.08, 2), high]), rng.uniform(0.01, 0.04))
+    stem = rods(
+        np.array([0, 0, pot_h]), np.array([*rng.normal(0, 0.08, 2), high]), rng.uniform(0.01, 0.04)
+    )
     crown = foliage(rng, count, np.array([0, 0, high]), rng.uniform(0.25, 0.6, 3))
     return merge([pot, stem, crown])
 
@@ -69,11 +75,18 @@ def _palm(rng: np.random.Generator, count: int, low_m: float, high_m: float) -> 
     """Leaves that rise from the pot and bend outwards, two rods each."""
     turn = rng.uniform(0, 2 * np.pi, count)
     out = np.column_stack([np.cos(turn), np.sin(turn), np.zeros(count)])
-    reach, rise = rng.uniform(0.1, 0.6, (count, 1)), rng.uniform(0.4, 1, (count, 1)) * (high_m - low_m)
+    reach, rise = (
+        rng.uniform(0.1, 0.6, (count, 1)),
+        rng.uniform(0.4, 1, (count, 1)) * (high_m - low_m),
+    )
     up = np.array([0, 0, 1.0])
     foot = out * 0.03 + up * low_m
     knee = foot + out * reach * 0.5 + up * rise
-    tip = knee + out * reach * rng.uniform(0.5, 1.5, (count, 1)) + up * rise * rng.uniform(-0.6, 0.2, (count, 1))
+    tip = (
+        knee
+        + out * reach * rng.uniform(0.5, 1.5, (count, 1))
+        + up * rise * rng.uniform(-0.6, 0.2, (count, 1))
+    )
     width = rng.uniform(0.008, 0.035)
     return merge([rods(foot, knee, width), rods(knee, tip, width)]).of(Material.FOLIAGE)
 
@@ -86,10 +99,12 @@ def pile(rng: np.random.Generator) -> Primitives:
     centre[:, 2] = np.maximum(rng.uniform(0, 1, count) ** 1.5 * high, half[:, 2])
     turn = random_rotation(rng, count, rng.uniform(0.1, 1))
     boxes = count // 2
-    return merge([
-        solids(BOX, centre[:boxes], half[:boxes], turn[:boxes]),
-        solids(ELLIPSOID, centre[boxes:], half[boxes:], turn[boxes:]),
-    ])
+    return merge(
+        [
+            solids(BOX, centre[:boxes], half[:boxes], turn[:boxes]),
+            solids(ELLIPSOID, centre[boxes:], half[boxes:], turn[boxes:]),
+        ]
+    )
 
 
 def box_stack(rng: np.random.Generator) -> Primitives:
@@ -130,7 +145,9 @@ def column(rng: np.random.Generator) -> Primitives:
     r, high = rng.uniform(0.07, 0.3), rng.uniform(0.8, 3.0)
     if rng.random() < 0.4:
         return solids(BOX, (0, 0, high / 2), (r, r * rng.uniform(0.5, 1), high / 2))
-    turns = yaw_rotation(np.arange(4) * np.pi / 8)  # four turned boxes are round enough for a sensor
+    turns = yaw_rotation(
+        np.arange(4) * np.pi / 8
+    )  # four turned boxes are round enough for a sensor
     return solids(BOX, np.tile((0, 0, high / 2), (4, 1)), (r * 0.93, r * 0.39, high / 2), turns)
 
 
@@ -150,7 +167,9 @@ def coat_rack(rng: np.random.Generator) -> Primitives:
     high = rng.uniform(1.4, 1.9)
     count = int(rng.integers(1, 6))
     if rng.random() < 0.5:
-        stand = [cuboids([[-0.02, 0.02, -0.02, 0.02, 0, high], [-0.25, 0.25, -0.25, 0.25, 0, 0.03]])]
+        stand = [
+            cuboids([[-0.02, 0.02, -0.02, 0.02, 0, high], [-0.25, 0.25, -0.25, 0.25, 0, 0.03]])
+        ]
         turn = rng.uniform(0, 2 * np.pi, count)
         places = [pose_matrix(0.13 * np.cos(a), 0.13 * np.sin(a), a + np.pi / 2) for a in turn]
     else:
@@ -158,7 +177,10 @@ def coat_rack(rng: np.random.Generator) -> Primitives:
         uprights = [[s * x - 0.02, s * x + 0.02, -0.02, 0.02, 0, high] for s in (-1, 1)]
         stand = [cuboids([*uprights, [-x, x, -0.015, 0.015, high - 0.03, high]])]
         turned = np.pi / 2 + rng.normal(0, 0.5, count)
-        places = [pose_matrix(at, 0, yaw) for at, yaw in zip(rng.uniform(-x, x, count), turned, strict=True)]
+        places = [
+            pose_matrix(at, 0, yaw)
+            for at, yaw in zip(rng.uniform(-x, x, count), turned, strict=True)
+        ]
     return merge(stand + [garment(rng, high).moved(place) for place in places])
 
 
@@ -178,7 +200,9 @@ def curtain(rng: np.random.Generator) -> Primitives:
     x = (np.arange(count) - count / 2) * wide
     slope = wave / wide * 2 * (np.arange(count) % 2 * 2 - 1) + rng.normal(0, 0.2, count)
     centre = np.column_stack([x, rng.normal(0, 0.01, count), np.full(count, (low + high) / 2)])
-    half = np.column_stack([wide / 2 * np.hypot(1, slope), np.full(count, 0.008), np.full(count, (high - low) / 2)])
+    half = np.column_stack(
+        [wide / 2 * np.hypot(1, slope), np.full(count, 0.008), np.full(count, (high - low) / 2)]
+    )
     return solids(BOX, centre, half, yaw_rotation(np.arctan(slope)))
 
 
@@ -187,14 +211,21 @@ def bush(rng: np.random.Generator) -> Primitives:
     count, wide, high = int(rng.integers(5, 14)), rng.uniform(0.3, 1.0), rng.uniform(0.5, 2.6)
     centre = rng.normal(0, 0.5, (count, 3)) * (wide, wide, 0)
     centre[:, 2] = rng.uniform(0.1, 1, count) * high
-    lumps = solids(ELLIPSOID, centre, rng.uniform(0.1, 0.4, (count, 3)), random_rotation(rng, count, 1))
+    lumps = solids(
+        ELLIPSOID, centre, rng.uniform(0.1, 0.4, (count, 3)), random_rotation(rng, count, 1)
+    )
     trunk = rods(np.zeros(3), np.array([*rng.normal(0, 0.1, 2), high]), rng.uniform(0.03, 0.12))
-    leaves = foliage(rng, int(rng.integers(8, 30)), np.array([0, 0, high / 2]), np.array([wide, wide, high]) * 1.2)
+    leaves = foliage(
+        rng,
+        int(rng.integers(8, 30)),
+        np.array([0, 0, high / 2]),
+        np.array([wide, wide, high]) * 1.2,
+    )
     return merge([lumps.of(Material.FOLIAGE), trunk, leaves])
 
 
 CLUTTER: tuple[tuple[Callable[[np.random.Generator], Primitives], float], ...] = (
     (plant, 4.0), (pile, 2.5), (box_stack, 1.2), (bin_or_bag, 1.2), (ball, 0.5), (poles, 1.0),
-    (column, 0.6), (coat_rack, 1.0), (dummy, 0.3), (curtain, 0.4),
+    (column, 0.6), (coat_rack, 1.0), (dummy, 0.3),
 )  # fmt: skip
 """Makers and how often each is drawn."""

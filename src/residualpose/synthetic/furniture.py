@@ -6,9 +6,11 @@ A piece stands on z = 0 around the origin with its back towards +y; metres.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
+from residualpose.synthetic.clutter import curtain
 from residualpose.synthetic.primitives import (
     BOX,
     ELLIPSOID,
@@ -39,14 +41,15 @@ def _on_top(rng: np.random.Generator, half_x: float, half_y: float, z_m: float) 
     spread = np.maximum(np.array([half_x, half_y]) - 0.1, 0.01)
     centre = np.column_stack([rng.uniform(-spread, spread, (count, 2)), z_m + half[:, 2]])
     turn = yaw_rotation(rng.uniform(0, np.pi, count))
-    boxes, balls = count // 2, count - count // 2
+    boxes = count // 2
     parts = [
         solids(BOX, centre[:boxes], half[:boxes], turn[:boxes]),
         solids(ELLIPSOID, centre[boxes:], half[boxes:], turn[boxes:]),
     ]
     if rng.random() < 0.3:
-        parts.append(screen(rng, z_m).moved(pose_matrix(*rng.uniform(-spread, spread), rng.normal(0, 0.4))))
-    return merge(parts) if balls or boxes or len(parts) > 2 else merge([])
+        x, y = rng.uniform(-spread, spread)
+        parts.append(screen(rng, z_m).moved(pose_matrix(x, y, rng.normal(0, 0.4))))
+    return merge(parts)
 
 
 def screen(rng: np.random.Generator, z_m: float) -> Primitives:
@@ -75,12 +78,14 @@ def desk(rng: np.random.Generator) -> Primitives:
     x, y, z = rng.uniform(0.5, 0.9), rng.uniform(0.3, 0.4), rng.uniform(0.7, 0.77)
     side = rng.choice([-1, 1])
     rows = [[-x, x, -y, y, z - 0.03, z], [-x, -x + 0.03, -y, y, 0, z], [x - 0.03, x, -y, y, 0, z]]
-    rows.append(sorted([side * x, side * (x - 0.4)]) + [-y, y, 0.05, z])
+    rows.append([*sorted([side * x, side * (x - 0.4)]), -y, y, 0.05, z])
     parts = [cuboids(rows), _on_top(rng, x, y, z)]
     for offset in rng.uniform(-0.3, 0.3) + np.arange(rng.integers(0, 3)) * 0.6 - 0.3:
         parts.append(screen(rng, z).moved(pose_matrix(offset, y / 3, rng.normal(0, 0.2))))
     if rng.random() < 0.6:
-        place = pose_matrix(rng.normal(0, 0.2), -y - rng.uniform(0.2, 0.5), np.pi + rng.normal(0, 0.6))
+        place = pose_matrix(
+            rng.normal(0, 0.2), -y - rng.uniform(0.2, 0.5), np.pi + rng.normal(0, 0.6)
+        )
         parts.append(chair(rng).moved(place))
     return merge(parts)
 
@@ -108,7 +113,9 @@ def sofa(rng: np.random.Generator) -> Primitives:
     rows = [[-x, x, -y, y, 0.04, z], [-x, x, y - rng.uniform(0.15, 0.25), y, 0, back]]
     rows += [[s * x - 0.1, s * x + 0.1, -y, y, 0, arm] for s in (-1, 1)]
     count = int(rng.integers(0, 4))
-    centre = np.column_stack([rng.uniform(-x, x, count), np.full(count, y - 0.3), np.full(count, z + 0.2)])
+    centre = np.column_stack(
+        [rng.uniform(-x, x, count), np.full(count, y - 0.3), np.full(count, z + 0.2)]
+    )
     cushions = solids(ELLIPSOID, centre, (0.22, 0.1, 0.2), yaw_rotation(rng.normal(0, 0.4, count)))
     return merge([cuboids(rows), cushions])
 
@@ -117,7 +124,9 @@ def bed(rng: np.random.Generator) -> Primitives:
     """A bed with its head to the wall, a blanket and pillows."""
     x, y, z = rng.uniform(0.45, 0.95), rng.uniform(0.95, 1.08), rng.uniform(0.4, 0.6)
     rows = [[-x, x, -y, y, 0.1, z], [-x, x, y, y + 0.06, 0, z + rng.uniform(0, 0.6)]]
-    pillows = solids(ELLIPSOID, [[-x / 2, y - 0.25, z + 0.05], [x / 2, y - 0.25, z + 0.05]], (0.3, 0.2, 0.09))
+    pillows = solids(
+        ELLIPSOID, [[-x / 2, y - 0.25, z + 0.05], [x / 2, y - 0.25, z + 0.05]], (0.3, 0.2, 0.09)
+    )
     blanket = solids(ELLIPSOID, (0, -0.3, z), (x * 1.05, y * 0.7, rng.uniform(0.04, 0.14)))
     return merge([cuboids(rows), pillows, blanket])
 
@@ -130,7 +139,7 @@ def shelf(rng: np.random.Generator) -> Primitives:
     rows += [[-x - 0.02, -x, -y, y, 0, high], [x, x + 0.02, -y, y, 0, high]]
     if rng.random() < 0.7:
         rows.append([-x, x, y - 0.01, y, 0, high])
-    for low, up in zip(boards[:-1], boards[1:], strict=True):
+    for low, up in pairwise(boards):
         rows += _books(rng, x, y, low, up - low)
     return cuboids(rows)
 
@@ -140,7 +149,7 @@ def _books(rng: np.random.Generator, x: float, y: float, z: float, gap: float) -
     edges = np.cumsum(rng.uniform(0.03, 0.2, 24)) - x
     edges = edges[edges < x]
     blocks = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         if rng.random() < 0.7:
             front = -y + rng.uniform(-0.02, 1.2) * y
             blocks.append([start, end, front, y, z, z + gap * rng.uniform(0.4, 0.95)])
@@ -153,7 +162,7 @@ def cupboard(rng: np.random.Generator) -> Primitives:
     high = rng.choice([rng.uniform(0.5, 1.0), rng.uniform(1.6, 2.2)])
     rows = [[-x, x, -y, y, 0, high]]
     doors = np.linspace(-x, x, max(2, round(2 * x / 0.45) + 1))
-    for left, right in zip(doors[:-1], doors[1:], strict=True):
+    for left, right in pairwise(doors):
         rows.append([left + 0.01, right - 0.01, -y - 0.02, -y, 0.08, high - 0.02])
         rows.append([right - 0.06, right - 0.04, -y - 0.05, -y, high * 0.45, high * 0.6])
     parts = [cuboids(rows)]
@@ -171,7 +180,9 @@ def lamp(rng: np.random.Generator) -> Primitives:
     pole = cuboids([[-0.015, 0.015, -0.015, 0.015, 0, high]])
     base = solids(ELLIPSOID, (0, 0, 0.01), (0.16, 0.16, 0.03))
     kind = int(rng.choice([BOX, ELLIPSOID]))
-    shade = solids(kind, (0, 0, high), (r, r, r * rng.uniform(0.5, 1)), yaw_rotation(rng.uniform(0, 1)))
+    shade = solids(
+        kind, (0, 0, high), (r, r, r * rng.uniform(0.5, 1)), yaw_rotation(rng.uniform(0, 1))
+    )
     return merge([pole, base, shade])
 
 
@@ -193,7 +204,7 @@ def whiteboard(rng: np.random.Generator) -> Primitives:
 
 AGAINST_WALLS: tuple[tuple[Callable[[np.random.Generator], Primitives], float], ...] = (
     (table, 1.0), (desk, 1.5), (sofa, 1.5), (bed, 0.7), (shelf, 2.0), (cupboard, 2.0), (lamp, 0.8),
-    (television, 0.8), (chair, 0.8), (whiteboard, 0.4),
+    (television, 0.8), (chair, 0.8), (whiteboard, 0.4), (curtain, 0.8),
 )  # fmt: skip
 """Makers and how often each is drawn for a place at a wall."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BOX, ELLIPSOID = 0, 1
 
@@ -82,7 +83,9 @@ class Primitives:
 def merge(parts: Sequence[Primitives]) -> Primitives:
     """All solids of several groups in one, in order."""
     if not parts:
-        return Primitives(np.zeros(0, np.uint8), np.zeros((0, 4, 4), np.float32), np.zeros(0, np.uint8))
+        return Primitives(
+            np.zeros(0, np.uint8), np.zeros((0, 4, 4), np.float32), np.zeros(0, np.uint8)
+        )
     return Primitives(
         np.concatenate([part.kind for part in parts]),
         np.concatenate([part.T_world_local for part in parts]),
@@ -92,13 +95,13 @@ def merge(parts: Sequence[Primitives]) -> Primitives:
 
 def solids(
     kind: int,
-    centre_m: np.ndarray | Sequence[float],
-    half_m: np.ndarray | Sequence[float],
+    centre_m: ArrayLike,
+    half_m: ArrayLike,
     rotation: np.ndarray | None = None,
     material: int = Material.BACKGROUND,
 ) -> Primitives:
     """Solids of one kind from (N, 3) centres, (N, 3) half sizes and (N, 3, 3) rotations."""
-    centre, half = np.broadcast_arrays(np.atleast_2d(centre_m), np.atleast_2d(half_m))
+    centre, half = np.broadcast_arrays(*np.atleast_2d(centre_m, half_m))
     turn = np.eye(3) if rotation is None else rotation
     maps = np.tile(np.eye(4, dtype=np.float32), (len(centre), 1, 1))
     maps[:, :3, :3] = turn * half[:, None, :]
@@ -107,7 +110,7 @@ def solids(
     return Primitives(np.full(count, kind, np.uint8), maps, np.full(count, material, np.uint8))
 
 
-def cuboids(ranges_m: np.ndarray | Sequence, material: int = Material.BACKGROUND) -> Primitives:
+def cuboids(ranges_m: ArrayLike, material: int = Material.BACKGROUND) -> Primitives:
     """Axis-aligned boxes from (N, 6) rows x0, x1, y0, y1, z0, z1 in metres."""
     rows = np.atleast_2d(np.asarray(ranges_m, np.float64)).reshape(-1, 3, 2)
     return solids(BOX, rows.mean(-1), np.abs(np.diff(rows)[..., 0]) / 2, None, material)

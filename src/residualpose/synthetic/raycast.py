@@ -63,7 +63,9 @@ def cast(
     pixel_map = _pixel_map(camera)
     left, top, right, bottom = _screen_box(primitives.kind, maps, pixel_map, width, height)
     for is_box in (True, False):
-        chosen = np.flatnonzero(((primitives.kind == BOX) == is_box) & (left <= right) & (top <= bottom))
+        chosen = np.flatnonzero(
+            ((primitives.kind == BOX) == is_box) & (left <= right) & (top <= bottom)
+        )
         spans = (left[chosen], top[chosen], right[chosen], bottom[chosen])
         which, tile_x, tile_y = _tiles(*spans)
         form = _box_form if is_box else _ellipsoid_form
@@ -88,7 +90,7 @@ def _pixel_map(camera: tuple[float, float, float, float]) -> np.ndarray:
 def _screen_box(
     kind: np.ndarray, maps: np.ndarray, pixel_map: np.ndarray, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """First and last column and row (inclusive) that each solid can cover; empty if last < first."""
+    """(K,) first column and row, last column and row that each solid can cover."""
     fx, fy = 1 / pixel_map[0, 1], 1 / pixel_map[1, 2]
     cx, cy = -pixel_map[0, 0] * fx, -pixel_map[1, 0] * fy
     corners = np.einsum("kij,cj->kci", maps[:, :3, :3], _CORNERS) + maps[:, None, :3, 3]
@@ -158,7 +160,7 @@ def _box_form(maps: np.ndarray, pixel_map: np.ndarray) -> np.ndarray:
     room = 1 - sign * origin[..., None]  # distance inside each of the planes (K, axis, side)
     room = np.where(np.abs(room) < 1e-9, -1e-9, room)
     planes = (sign / room)[..., None] * ray[:, :, None, :]
-    outside = (room < 0)[..., None]
+    outside = np.less(room, 0)[..., None]
     never, always = np.array([_NEVER, 0, 0]), np.array([-_NEVER, 0, 0])
     upper = np.where(outside.any(2), np.where(outside, planes, 0).sum(2), always)
     lower = np.where(outside, np.array([1e-6, 0, 0]), planes).reshape(-1, 6, 3)

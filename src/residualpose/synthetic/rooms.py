@@ -103,18 +103,31 @@ def add_clutter(
     parts, obstacles = [room.primitives], [room.obstacles]
     for spot in spots:
         piece, rectangle = _placed(_draw(rng, CLUTTER), spot[0], spot[1], rng.uniform(0, 2 * np.pi))
-        if _distance(np.vstack([people, eye]), rectangle).min() < 0.45:
+        too_near = _distance(np.vstack([people, eye]), rectangle).min() < 0.45
+        if too_near or (rng.random() < 0.85 and _hides(piece, T_world_camera[:3, 3], people)):
             continue
         parts.append(piece)
         obstacles.append(rectangle)
     return replace(room, primitives=merge(parts), obstacles=np.concatenate(obstacles))
 
 
-def _shell(rng: np.random.Generator, kind: str, size: tuple[float, float], ceiling: float) -> Primitives:
+def _hides(piece: Primitives, eye: np.ndarray, people_xy: np.ndarray) -> bool:
+    """Does a piece stand before the trunk of any person."""
+    trunk = np.array([0.6, 1.1, 1.5])
+    goals = np.column_stack([np.repeat(people_xy, 3, 0), np.tile(trunk, len(people_xy))])
+    path = eye + np.linspace(0.08, 0.9, 20)[:, None, None] * (goals - eye)
+    return bool(piece.contains(path.reshape(-1, 3), 0.03).any())
+
+
+def _shell(
+    rng: np.random.Generator, kind: str, size: tuple[float, float], ceiling: float
+) -> Primitives:
     """Floor, walls and ceiling, or what there is instead of them."""
     x, y = size[0] / 2 + 0.3, size[1] / 2 + 0.3
     if kind == "void":
-        return merge([]) if rng.random() < 0.5 else cuboids([[-x * 2, x * 2, -y * 2, y * 2, -0.2, 0]])
+        return (
+            merge([]) if rng.random() < 0.5 else cuboids([[-x * 2, x * 2, -y * 2, y * 2, -0.2, 0]])
+        )
     wide = 6 if kind == "outdoor" else 0
     parts = [cuboids([[-x - wide, x + wide, -y - wide, y + wide, -0.2, 0]])]
     sides = [side for side in range(4) if kind != "backdrop" or side == 0]
@@ -137,7 +150,16 @@ def _ceiling(rng: np.random.Generator, x: float, y: float, height_m: float) -> P
     rows = [[-x, x, -y, y, height_m, height_m + 0.2]]
     if rng.random() < 0.3:
         for at in np.arange(-y, y, rng.uniform(0.8, 1.6)):
-            rows.append([-x, x, at, at + rng.uniform(0.08, 0.25), height_m - rng.uniform(0.05, 0.2), height_m])
+            rows.append(
+                [
+                    -x,
+                    x,
+                    at,
+                    at + rng.uniform(0.08, 0.25),
+                    height_m - rng.uniform(0.05, 0.2),
+                    height_m,
+                ]
+            )
     return cuboids(rows)
 
 
@@ -180,7 +202,7 @@ def _anywhere(rng: np.random.Generator, room: Room, half: np.ndarray) -> tuple[f
 def _furnish(
     rng: np.random.Generator, room: Room, makers: Makers, count: int, place: Callable[..., tuple]
 ) -> Room:
-    """Adds up to `count` pieces that do not stand in each other; pieces without a place are dropped."""
+    """Adds up to `count` pieces that do not stand in each other; those without a place drop out."""
     parts, obstacles = [room.primitives], room.obstacles
     for _ in range(count):
         piece = _draw(rng, makers)
@@ -199,7 +221,9 @@ def _distance(xy: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
     """(N, R) distance of points to rectangles, 0 inside."""
     away = xy[:, None] - rectangles[:, :2]
     cos, sin = np.cos(rectangles[:, 4]), np.sin(rectangles[:, 4])
-    local = np.stack([away[..., 0] * cos + away[..., 1] * sin, away[..., 1] * cos - away[..., 0] * sin], -1)
+    local = np.stack(
+        [away[..., 0] * cos + away[..., 1] * sin, away[..., 1] * cos - away[..., 0] * sin], -1
+    )
     return np.linalg.norm(np.maximum(np.abs(local) - rectangles[:, 2:4], 0), axis=-1)
 
 

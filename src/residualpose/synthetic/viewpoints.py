@@ -38,11 +38,14 @@ def sample_viewpoint(
         kind: One of KINDS, or None to draw one that the ceiling allows.
     """
     subjects = np.atleast_2d(np.asarray(subject_xyz, np.float64))
-    target = subjects.mean(0) if rng.random() < 0.6 else subjects[rng.integers(len(subjects))]
     name = kind or _draw_kind(rng, room)
+    one = subjects[rng.integers(len(subjects))]
+    # From above only one person fits under the camera.
+    target = one if name == "overhead" or rng.random() < 0.4 else subjects.mean(0)
     eyes = _overhead(rng, target, room) if name == "overhead" else _around(rng, name, target, room)
     # Only the few best by geometry are tested against every solid, which costs most.
-    best = eyes[np.argsort(-_fitness(eyes, name, target, subjects, room), kind="stable")[:_FINALISTS]]
+    order = np.argsort(-_fitness(eyes, name, target, subjects, room), kind="stable")
+    best = eyes[order[:_FINALISTS]]
     free = ~room.primitives.contains(best, _MARGIN_M)
     eye = best[np.argmax(3.0 * free + _share_seen(best, target, room))]
     return Viewpoint(_look(rng, name, eye, target), name)
@@ -66,6 +69,9 @@ def _around(rng: np.random.Generator, kind: str, target: np.ndarray, room: Room)
         rng.random(_TRIES) < 0.8, rng.uniform(1.5, 4, _TRIES), rng.uniform(0.7, 6, _TRIES)
     )
     turn = rng.uniform(0, 2 * np.pi, _TRIES)
+    if rng.random() < 0.4:
+        # Sensors are often set up square to a wall, more often than chance would.
+        turn = np.round(turn / (np.pi / 2)) * (np.pi / 2) + rng.normal(0, 0.12, _TRIES)
     xy = target[:2] + far[:, None] * np.stack([np.cos(turn), np.sin(turn)], -1)
     return np.column_stack([xy, _heights(rng, kind, room)])
 
@@ -105,9 +111,10 @@ def _share_seen(eyes: np.ndarray, target: np.ndarray, room: Room) -> np.ndarray:
 def _look(rng: np.random.Generator, kind: str, eye: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(4, 4) pose at `eye` looking about at the target, with small errors of aim and roll."""
     if kind == "overhead":
-        tilt, turn = np.radians(rng.uniform(0, 10)), rng.uniform(0, 2 * np.pi)
-        forward = np.array([np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn), -np.cos(tilt)])
-        heading = rng.uniform(0, 2 * np.pi)
+        tilt = np.radians(rng.uniform(0, 10))
+        turn, heading = rng.uniform(0, 2 * np.pi, 2)
+        aside = np.sin(tilt)
+        forward = np.array([aside * np.cos(turn), aside * np.sin(turn), -np.cos(tilt)])
         up = np.array([np.cos(heading), np.sin(heading), 0])
         roll = 0.0
     else:

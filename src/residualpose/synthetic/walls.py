@@ -43,7 +43,9 @@ def _plain(rng: np.random.Generator, left: float, right: float, high: float) -> 
     return cuboids([[left, right, 0, _THICK_M, 0, high]])
 
 
-def _framed(left: float, right: float, high: float, hole: tuple[float, float, float, float]) -> list[list[float]]:
+def _framed(
+    left: float, right: float, high: float, hole: tuple[float, float, float, float]
+) -> list[list[float]]:
     """Rows of the four boxes around a hole x0, x1, z0, z1."""
     x0, x1, z0, z1 = hole
     rows = [[left, x0, 0, _THICK_M, 0, high], [x1, right, 0, _THICK_M, 0, high]]
@@ -53,7 +55,9 @@ def _framed(left: float, right: float, high: float, hole: tuple[float, float, fl
     return rows
 
 
-def _span(rng: np.random.Generator, left: float, right: float, wide: tuple[float, float]) -> tuple[float, float]:
+def _span(
+    rng: np.random.Generator, left: float, right: float, wide: tuple[float, float]
+) -> tuple[float, float]:
     """A random interval of a width within `wide` between left and right."""
     width = min(rng.uniform(*wide), (right - left) * 0.9)
     start = rng.uniform(left, right - width)
@@ -104,7 +108,8 @@ def _recess(rng: np.random.Generator, left: float, right: float, high: float) ->
 
 def _pillar(rng: np.random.Generator, left: float, right: float, high: float) -> Primitives:
     x0, x1 = _span(rng, left, right, (0.2, 0.7))
-    return merge([_plain(rng, left, right, high), cuboids([[x0, x1, -rng.uniform(0.08, 0.4), 0, 0, high]])])
+    shaft = cuboids([[x0, x1, -rng.uniform(0.08, 0.4), 0, 0, high]])
+    return merge([_plain(rng, left, right, high), shaft])
 
 
 def _pictures(rng: np.random.Generator, left: float, right: float, high: float) -> Primitives:
@@ -113,7 +118,8 @@ def _pictures(rng: np.random.Generator, left: float, right: float, high: float) 
     for _ in range(int(rng.integers(1, 5))):
         x0, x1 = _span(rng, left, right, (0.15, 1.2))
         z0 = rng.uniform(0.8, 1.7)
-        rows.append([x0, x1, -rng.uniform(0.01, 0.06), 0, z0, min(z0 + rng.uniform(0.15, 0.9), high)])
+        deep, top = rng.uniform(0.01, 0.06), min(z0 + rng.uniform(0.15, 0.9), high)
+        rows.append([x0, x1, -deep, 0, z0, top])
     mirror = Material.GLASS if rng.random() < 0.15 else Material.BACKGROUND
     parts = [_plain(rng, left, right, high), cuboids(rows, mirror)]
     if rng.random() < 0.4:

@@ -44,7 +44,7 @@ def cut_out(
     batch = len(depth_m)
     length = (focal_px * 0.012).repeat(2)
     shift = fields.smooth_noise((2 * batch, *depth_m.shape[1:]), length, generator, depth_m.device)
-    sd_px = (focal_px * 0.004 * strengths.edges)[:, None, None]
+    sd_px = (focal_px * 0.0025 * strengths.edges)[:, None, None]
     dx, dy = shift.chunk(2)
     kept = fields.take(person, fields.displaced_index(dx * sd_px, dy * sd_px))
     return depth_m * kept

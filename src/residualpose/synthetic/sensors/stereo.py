@@ -36,11 +36,11 @@ def stereo(
     shape, device = depth_m.shape, depth_m.device
     frame = fields.uniform((3, len(depth_m)), generator, device)
     inverse = torch.where(depth_m > 0, 1 / depth_m.clamp(min=0.1), torch.zeros_like(depth_m))
-    coarse = fields.smooth_noise(shape, (12 + 36 * frame[0]) * scale, generator, device)
+    coarse = fields.smooth_noise(shape, (12 + 60 * frame[0]) * scale, generator, device)
     fine = fields.smooth_noise(shape, (3 + 6 * frame[1]) * scale, generator, device)
     inverse = _fattened(inverse, fine, scale, strengths)
     plain = 1 + (4 * frame[2] ** 2)[:, None, None] * (material == Material.BACKGROUND)
-    noise = (0.8 * fine + 0.6 * coarse) * plain * strengths.noise[:, None, None]
+    noise = 0.71 * (fine + coarse) * plain * strengths.noise[:, None, None]
     noisy = fields.blur(inverse, 3.0 * scale * (0.3 + strengths.smoothing))
     noisy = noisy + INVERSE_DEPTH_SD * noise
     lost = coarse < _loss_limit(depth_m, material, focal_px, strengths)

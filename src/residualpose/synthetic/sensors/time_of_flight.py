@@ -36,10 +36,13 @@ def time_of_flight(
     patch = fields.smooth_noise(depth_m.shape, 2 + 20 * scale, generator, device)
     frame = fields.uniform((4, len(depth_m)), generator, device)
     weakness, outside = _field_of_view(depth_m, strengths, frame)
-    lost = _lost(depth_m, material, focal_px, weakness, strengths, spot, patch)
-    mixed_m, torn = _edges(depth_m, scale, strengths, grain, spot, frame[3])
+    tilt = fields.slope(depth_m, focal_px)
+    lost = _lost(depth_m, material, tilt, strengths, spot, patch)
+    lost |= spot < 3.0 * weakness - 3.5
+    smooth_step_m = 2.5 * tilt * depth_m / focal_px[:, None, None]
+    mixed_m, torn = _edges(depth_m, smooth_step_m, scale, strengths, grain, spot, frame[3])
     spread = strengths.noise * scale.clamp(max=1) ** strengths.averaging
-    sd_m = axial_sd_m(depth_m) * (1 + weakness.clamp(0, 2)) * spread[:, None, None]
+    sd_m = axial_sd_m(depth_m) * (1 + 0.7 * weakness.clamp(0, 1)) * spread[:, None, None]
     noisy_m = mixed_m + grain * sd_m + _offset_m(material, strengths, generator)
     keep = ~(lost | torn | outside) & (depth_m > 0.3) & (noisy_m > 0.05)
     return noisy_m * keep
@@ -51,33 +54,33 @@ def _field_of_view(depth_m: Tensor, strengths: Strengths, frame: Tensor) -> tupl
     y = torch.linspace(-1, 1, height, device=depth_m.device)[:, None] * (height / width)
     x = torch.linspace(-1, 1, width, device=depth_m.device)[None]
     corner = (1 + (height / width) ** 2) ** 0.5
-    reach = (corner * (0.8 + 0.7 * frame[0]) / strengths.holes**0.15)[:, None, None]
+    reach = (corner * (0.75 + 0.7 * frame[0]) / strengths.holes**0.15)[:, None, None]
     radius = torch.hypot(x, y) / reach
     six_sided = torch.maximum(y.abs() * 1.1547, x.abs() + y.abs() * 0.57735)
     limit = torch.where(frame[1] < 0.15, 0.85 + 0.3 * frame[2], torch.full_like(frame[2], 9.0))
-    return radius**6, six_sided > limit[:, None, None]
+    return radius**4, six_sided > limit[:, None, None]
 
 
 def _lost(
     depth_m: Tensor,
     material: Tensor,
-    focal_px: Tensor,
-    weakness: Tensor,
+    tilt: Tensor,
     strengths: Strengths,
     spot: Tensor,
     patch: Tensor,
 ) -> Tensor:
     holes = strengths.holes[:, None, None]
-    grazing = (fields.slope(depth_m, focal_px) - 3).clamp(0, 10) * depth_m / 4
+    grazing = (tilt - 3).clamp(0, 10) * depth_m / 4
     far = (depth_m - 5.0).clamp(0, 5)
     speckle = (0.3 + 0.7 * strengths.speckle)[:, None, None]
     field = (speckle * spot + patch) / (1 + speckle**2).sqrt()
     limit = loss_threshold(material, strengths).clamp(min=-4.0)
-    return field < limit + holes * (0.35 * grazing + 0.6 * far) + 3.0 * weakness
+    return field < limit + holes * (0.35 * grazing + 0.6 * far)
 
 
 def _edges(
     depth_m: Tensor,
+    smooth_step_m: Tensor,
     scale: Tensor,
     strengths: Strengths,
     grain: Tensor,
@@ -87,7 +90,7 @@ def _edges(
     """Depth with flying pixels and the edge pixels that the driver removed."""
     known = torch.where(depth_m > 0, depth_m, torch.full_like(depth_m, 1e3))
     near_m, far_m = -fields.window_max(-known), fields.window_max(depth_m)
-    edge = (far_m - near_m > EDGE_RATIO * near_m) & (depth_m > 0)
+    edge = (far_m - near_m > EDGE_RATIO * near_m + smooth_step_m) & (depth_m > 0)
     # An edge band is about two native pixels wide; the window marks two pixels of ours.
     band = (strengths.edges * 1.2 * scale).clamp(max=1.0)
     limit = fields.probit(torch.stack([band * (removal < 0.65), band * (removal >= 0.65)]))

@@ -160,7 +160,7 @@ def _box_form(maps: np.ndarray, pixel_map: np.ndarray) -> np.ndarray:
     room = 1 - sign * origin[..., None]  # distance inside each of the planes (K, axis, side)
     room = np.where(np.abs(room) < 1e-9, -1e-9, room)
     planes = (sign / room)[..., None] * ray[:, :, None, :]
-    outside = np.less(room, 0)[..., None]
+    outside = np.asarray(room < 0)[..., None]
     never, always = np.array([_NEVER, 0, 0]), np.array([-_NEVER, 0, 0])
     upper = np.where(outside.any(2), np.where(outside, planes, 0).sum(2), always)
     lower = np.where(outside, np.array([1e-6, 0, 0]), planes).reshape(-1, 6, 3)

@@ -40,8 +40,10 @@ def sample_viewpoint(
     subjects = np.atleast_2d(np.asarray(subject_xyz, np.float64))
     name = kind or _draw_kind(rng, room)
     one = subjects[rng.integers(len(subjects))]
-    # From above only one person fits under the camera.
-    target = one if name == "overhead" or rng.random() < 0.4 else subjects.mean(0)
+    middle = subjects.mean(0)
+    # From above one person fits under the camera, and between people far apart nobody is seen.
+    single = name == "overhead" or np.linalg.norm(subjects - middle, axis=1).max() > 1.5
+    target = one if single or rng.random() < 0.4 else middle
     eyes = _overhead(rng, target, room) if name == "overhead" else _around(rng, name, target, room)
     # Only the few best by geometry are tested against every solid, which costs most.
     order = np.argsort(-_fitness(eyes, name, target, subjects, room), kind="stable")

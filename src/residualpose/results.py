@@ -99,8 +99,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 class JsonlWriter:
     """A header line and then a line a frame, moved to its final name when the run is over.
 
-    A run that ends in an exception keeps its complete lines: under the final name, or, if results
-    of an earlier run stand there, as NAME.partial.jsonl beside them. A run without a frame leaves
+    A run that did not go through keeps its complete lines: under the final name, or, if results of
+    an earlier run stand there, as NAME.partial.jsonl beside them. A run without a frame leaves
     everything as it was.
     """
 
@@ -161,12 +161,17 @@ class JsonlWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close(complete=kind is None)
+
+    def close(self, complete: bool) -> None:
+        """Give the file its name; only a complete run takes the place of an earlier one."""
         if self._stream is None:
             return
         self._stream.close()
-        if kind is not None and self.path.exists():
+        if not complete and self.path.exists():
             self.path = self.path.with_suffix(".partial.jsonl")
         Path(self._stream.name).replace(self.path)
+        self._stream = None
 
 
 def _common_header(skeleton: Skeleton) -> dict[str, object]:

@@ -53,6 +53,10 @@ class FrameSource:
         """
         return (frame for file in self.files for frame in self._frames_of(file))
 
+    def split(self) -> list[FrameSource]:
+        """One source a file, so that a bad file need not end the others."""
+        return [FrameSource((file,), self.camera, self.unit_m) for file in self.files]
+
     def _frames_of(self, file: Selection) -> Iterator[DepthFrame]:
         recording, indices = _open(file)
         beside = file.path.with_name("camera.json")

@@ -1,0 +1,142 @@
+"""Find the people in depth images and write where every joint is, in pixels and metres.
+
+SOURCE is .npy, .npz, .mat, 16-bit .png or .tif, .exr or an ITOP .h5 file, a folder or a quoted glob
+of them. FILE:START:STOP[:STEP] takes some frames of a recording, FILE:7 one.
+
+DIR/poses.jsonl gets a header line, then a line a frame. NAME_2d.png shows the joints found,
+NAME_3d_completed.png and NAME_3d_refined.png the people in 3D, NAME.html all of it to turn around
+in a browser.
+
+Examples:
+  residualpose predict frame.png --camera kinect2 --output results
+  residualpose predict frame.npy --camera 580,580,319.5,239.5 --output results
+  residualpose predict 'day1/*.tif' --camera cam.json --depth-unit 0.0002 --output results
+  residualpose predict ITOP_side_test_depth_map.h5:0:500 --save jsonl --output results
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from residualpose.cli.predict_output import KINDS, RunOutput, prepare_folder
+from residualpose.cli.reporting import EXIT_DATA, EXIT_INTERRUPTED, complain
+from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.sources import FrameSource, open_source
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from residualpose.estimator import PoseEstimator
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to read, how, and what to write."""
+
+    source: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE...")]
+    """Files, folders or globs of depth images."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")]
+    """Folder for the results; made if it is not there."""
+    camera: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE|NUMBERS")] = None
+    """A sensor (itop, kinect1, xtion, kinect2, azure-nfov, azure-wfov, d435, d455, l515, femto,
+    oak-d), a .json file, or fx,fy,cx,cy in pixels. Default: the K in the file or the camera.json
+    beside it."""
+    depth_unit: Annotated[str | None, tyro.conf.arg(metavar="m|mm|SCALE")] = None
+    """Unit of the stored numbers; SCALE is metres per unit (TUM: 0.0002). Default: integers are mm,
+    floats m unless their median exceeds 50."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH")] = None
+    """A bundled model (see `residualpose models`) or a model folder. Default: the bundled one."""
+    convention: Annotated[
+        Literal["itop", "panoptic"] | None, tyro.conf.arg(metavar="itop|panoptic")
+    ] = None
+    """Place joints where that data set's labels place them. Default: our own convention."""
+    save: Annotated[
+        tuple[Literal["jsonl", "png", "html"], ...], tyro.conf.arg(metavar="jsonl|png|html ...")
+    ] = KINDS
+    """What to write, any of the three; jsonl alone is quickest."""
+    overwrite: bool = False
+    """Replace the results of an earlier run in DIR."""
+
+
+def run(options: Options) -> int:
+    """Process every source; files that cannot be read are reported and the others go on."""
+    if not options.source:
+        raise UsageError("give at least one SOURCE (see residualpose predict --help)")
+    if not options.save:
+        raise UsageError("--save needs at least one of jsonl, png, html")
+    sources, failures = _open_all(options)
+    if not sources:
+        return EXIT_DATA
+    prepare_folder(options.output, options.save, options.overwrite)
+    from residualpose.estimator import PoseEstimator
+
+    estimate = PoseEstimator(options.model, convention=options.convention)
+    model = {"name": estimate.model.name, "sha256": estimate.model.sha256}
+    output = RunOutput(options.output, options.save, model, options.convention, failures)
+    try:
+        with output, _progress() as progress:
+            _process(sources, estimate, output, progress)
+    except KeyboardInterrupt:
+        complain("predict", f"interrupted; kept {output.summary()}")
+        return EXIT_INTERRUPTED
+    if output.frames:
+        sys.stdout.write(f"{output.summary()}\n")
+    return EXIT_DATA if output.failures else 0
+
+
+def _open_all(options: Options) -> tuple[list[FrameSource], int]:
+    """One source a file, and how many could not be found."""
+    sources, failures = [], 0
+    for text in options.source:
+        try:
+            sources += open_source(text, options.camera, options.depth_unit).split()
+        except UsageError:
+            raise
+        except ResidualPoseError as error:
+            complain("predict", error)
+            failures += 1
+    return sources, failures
+
+
+def _process(
+    sources: list[FrameSource], estimate: PoseEstimator, output: RunOutput, progress: Progress
+) -> None:
+    """Estimate and write every frame; a file that breaks is reported and given up."""
+    frames_ahead = len(sources)  # at least one a file, until each is opened
+    task = progress.add_task("frames", total=frames_ahead)
+    for source in sources:
+        try:
+            frames_ahead += len(source) - 1
+            progress.update(task, total=frames_ahead)
+            with output.file(source) as pictures:
+                for frame in source:
+                    stages = estimate.explain(frame)
+                    output.add(frame, stages.poses)
+                    pictures.add(frame, stages)
+                    progress.advance(task)
+        except UsageError:
+            raise
+        except ResidualPoseError as error:
+            complain("predict", error)
+            output.failures += 1
+
+
+def _progress() -> Progress:
+    """A bar on standard error, silent where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )

@@ -164,7 +164,7 @@ def _box_form(maps: np.ndarray, pixel_map: np.ndarray) -> np.ndarray:
     never, always = np.array([_NEVER, 0, 0]), np.array([-_NEVER, 0, 0])
     upper = np.where(outside.any(2), np.where(outside, planes, 0).sum(2), always)
     lower = np.where(outside, np.array([1e-6, 0, 0]), planes).reshape(-1, 6, 3)
-    around = ~outside.any((1, 2))[:, 0]
+    around = ~np.any(outside, axis=(1, 2))[:, 0]
     upper[around] = never
     return np.concatenate([upper, lower], axis=1)
 

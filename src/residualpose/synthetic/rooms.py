@@ -104,7 +104,7 @@ def add_clutter(
     for spot in spots:
         piece, rectangle = _placed(_draw(rng, CLUTTER), spot[0], spot[1], rng.uniform(0, 2 * np.pi))
         too_near = _distance(np.vstack([people, eye]), rectangle).min() < 0.45
-        if too_near or (rng.random() < 0.85 and _hides(piece, T_world_camera[:3, 3], people)):
+        if too_near or (rng.random() < 0.7 and _hides(piece, T_world_camera[:3, 3], people)):
             continue
         parts.append(piece)
         obstacles.append(rectangle)

@@ -9,6 +9,9 @@ from residualpose.synthetic import noise_fields as fields
 from residualpose.synthetic.materials import Material
 from residualpose.synthetic.sensors.strengths import Strengths
 
+LUMP_INVERSE_DEPTH = 0.025
+"""1/m; the largest typical sd of the lumps that smoothing leaves: 0.1 m at 2 m, 0.4 m at 4 m."""
+
 
 def fill_holes(depth_m: Tensor, reach_px: Tensor) -> Tensor:
     """Give pixels without reading the last reading to their left, at most reach_px (B,) away."""
@@ -22,15 +25,20 @@ def filtered(
     depth_m: Tensor, focal_px: Tensor, strengths: Strengths, generator: torch.Generator
 ) -> Tensor:
     """Hole filling and heavy smoothing, as drivers' post-processing does."""
-    frame = fields.uniform((2, len(depth_m)), generator, depth_m.device)
+    frame = fields.uniform((4, len(depth_m)), generator, depth_m.device)
     filled = fill_holes(depth_m, focal_px * (0.01 + 0.25 * frame[0]))
     inverse = torch.where(filled > 0, 1 / filled.clamp(min=0.1), torch.zeros_like(filled))
     known = (filled > 0).float()
     sd_px = focal_px * (0.003 + 0.015 * frame[1])
+    # Wrong matches survive the smoothing as lumps a hand or a head wide.
+    length_px = focal_px * (0.06 + 0.14 * frame[2])
+    lumps = fields.smooth_noise(depth_m.shape, length_px, generator, depth_m.device)
+    lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 2 * strengths.noise)[:, None, None]
     # Normalised smoothing: pixels without reading neither pull nor are invented.
     both = fields.blur(torch.cat([inverse, known]), sd_px.repeat(2))
     smooth, weight = both.chunk(2)
-    return (weight / smooth.clamp(min=1e-3)) * (filled > 0)
+    smooth_m = weight / (smooth + lumps * weight).clamp(min=0.06)
+    return smooth_m * (filled > 0)
 
 
 def cut_out(
@@ -58,9 +66,9 @@ def is_person(material: Tensor) -> Tensor:
 def common_faults(
     depth_m: Tensor, person: Tensor, generator: torch.Generator, rare: float = 0.05
 ) -> Tensor:
-    """Scale error, range limit, rare missing blocks and lines, whole millimetres."""
+    """Scale error, range limit, empty borders, rare missing blocks and lines, whole millimetres."""
     batch, height, width = depth_m.shape
-    u = fields.uniform((11, batch, 1, 1), generator, depth_m.device)
+    u = fields.uniform((14, batch, 1, 1), generator, depth_m.device)
     scale = 1 + 0.02 * (u[0] + u[1] - 1)
     # The limit never takes people away: their labels would point at nothing.
     person_m = (depth_m * person).amax((1, 2), keepdim=True)
@@ -70,7 +78,9 @@ def common_faults(
     block = _within(y, u[4] * height, (0.05 + 0.2 * u[5]) * height)
     block = block & _within(x, u[6] * width, (0.05 + 0.2 * u[7]) * width) & (u[8] < rare)
     line = _within(y, u[9] * height, torch.ones_like(u[9])) & (u[10] < rare)
-    gone = block | line | (depth_m > limit_m)
+    left, right = 0.02 * width * u[11], width * (1 - 0.02 * u[12])
+    border = ((x < left) | (x >= right)) & (u[13] < 0.3)
+    gone = block | line | border | (depth_m > limit_m)
     return (depth_m * scale * ~gone * 1000).round() / 1000
 
 

@@ -57,7 +57,7 @@ def screen(rng: np.random.Generator, z_m: float) -> Primitives:
     w, h = rng.uniform(0.2, 0.4), rng.uniform(0.13, 0.22)
     rise = z_m + rng.uniform(0.08, 0.2)
     rows = [[-w, w, -0.02, 0.02, rise, rise + 2 * h], [-0.03, 0.03, 0.02, 0.05, z_m, rise + h]]
-    return cuboids([*rows, [-0.12, 0.12, -0.1, 0.1, z_m, z_m + 0.015]], Material.DARK)
+    return cuboids([*rows, [-0.12, 0.12, -0.1, 0.1, z_m, z_m + 0.015]], Material.DARK_FURNITURE)
 
 
 def table(rng: np.random.Generator) -> Primitives:
@@ -103,7 +103,7 @@ def chair(rng: np.random.Generator) -> Primitives:
     rows.append([-0.03, 0.03, -0.03, 0.03, 0.08, z])
     star = yaw_rotation(np.arange(5) * (2 * np.pi / 5) + rng.uniform(0, 1))
     centre = star @ np.array([0.15, 0, 0.07])
-    return merge([cuboids(rows), solids(BOX, centre, (0.15, 0.025, 0.025), star)]).of(Material.DARK)
+    return merge([cuboids(rows), solids(BOX, centre, (0.15, 0.025, 0.025), star)]).of(Material.DARK_FURNITURE)
 
 
 def sofa(rng: np.random.Generator) -> Primitives:
@@ -190,7 +190,7 @@ def television(rng: np.random.Generator) -> Primitives:
     """A large screen on a low board."""
     x, z, w = rng.uniform(0.5, 1.0), rng.uniform(0.35, 0.55), rng.uniform(0.4, 0.75)
     rows = [[-w, w, -0.03, 0.03, z + 0.08, z + 0.08 + 1.1 * w], [-0.2, 0.2, -0.1, 0.1, z, z + 0.08]]
-    return merge([cuboids([[-x, x, -0.2, 0.2, 0, z]]), cuboids(rows, Material.DARK)])
+    return merge([cuboids([[-x, x, -0.2, 0.2, 0, z]]), cuboids(rows, Material.DARK_FURNITURE)])
 
 
 def whiteboard(rng: np.random.Generator) -> Primitives:

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from residualpose.synthetic.materials import Material
+
 BOX, ELLIPSOID = 0, 1
-
-
-class Material(IntEnum):
-    """What a surface is made of, as far as depth sensors care; people use the numbers 1 to 6."""
-
-    BACKGROUND = 0
-    DARK = 7
-    """Dark furniture, absorbing infrared."""
-    GLASS = 8
-    """Glass and mirrors: mostly no reading."""
-    FOLIAGE = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def _draw(rng: np.random.Generator, makers: Makers) -> Primitives:
     share = np.array([weight for _, weight in makers])
     piece = makers[rng.choice(len(makers), p=share / share.sum())][0](rng)
     dark = rng.random() < 0.12 and Material.FOLIAGE not in piece.material
-    return piece.of(Material.DARK) if dark else piece
+    return piece.of(Material.DARK_FURNITURE) if dark else piece
 
 
 def _placed(piece: Primitives, x: float, y: float, yaw: float) -> tuple[Primitives, np.ndarray]:

@@ -25,6 +25,10 @@ SCHEMA = "residualpose/1"
 _PIXEL_DIGITS, _METRE_DIGITS, _SCORE_DIGITS = 2, 4, 4  # 0.01 px and 0.1 mm: below any sensor
 
 
+class UnwritableError(ResidualPoseError):
+    """Results cannot be written: no use in going on with the next file."""
+
+
 def poses_to_dict(poses: Poses) -> dict[str, object]:
     """JSON-ready camera and `persons` of one frame; None for NaN, ids count from 0."""
     return {
@@ -70,7 +74,7 @@ def save_poses(poses: Poses, path: Path) -> Path:
 
     Raises:
         UsageError: the name does not end in .json.
-        ResidualPoseError: the folder cannot be written.
+        UnwritableError: the folder is missing or cannot be written.
     """
     if path.suffix.lower() != ".json":
         raise UsageError(f"{path}: expected a name that ends in .json, found {path.suffix!r}")
@@ -192,8 +196,8 @@ def _numbers(values: np.ndarray, digits: int) -> object:
     return listed.tolist()
 
 
-def _unwritable(path: Path, error: OSError) -> ResidualPoseError:
-    return ResidualPoseError(f"{path}: cannot be written ({error.strerror})")
+def _unwritable(path: Path, error: OSError) -> UnwritableError:
+    return UnwritableError(f"{path}: cannot be written ({error.strerror})")
 
 
 def _line(data: Mapping[str, object]) -> str:

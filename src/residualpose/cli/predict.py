@@ -26,6 +26,7 @@ import tyro
 from residualpose.cli.predict_output import KINDS, RunOutput, prepare_folder
 from residualpose.cli.reporting import EXIT_DATA, EXIT_INTERRUPTED, complain
 from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.results import UnwritableError
 from residualpose.sources import FrameSource, open_source
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _process(
                     output.add(frame, stages.poses)
                     pictures.add(frame, stages)
                     progress.advance(task)
-        except UsageError:
+        except (UsageError, UnwritableError):
             raise
         except ResidualPoseError as error:
             complain("predict", error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +23,6 @@ def read_exr(path: Path) -> Recording:
     """Open the depth channel of one image."""
     with reading(path, "an OpenEXR image"), path.open("rb") as stream:
         head = stream.read(4)
-    # The library prints to standard error on foreign files; ask it only about its own.
     if head != _MAGIC:
         found = f"a file that begins with {head!r}" if head else "an empty file"
         raise ResidualPoseError(f"{path}: expected an OpenEXR image, found {found}")
@@ -34,7 +35,7 @@ def _frames(path: Path, indices: range) -> Iterator[RawDepth]:
     except ImportError:
         raise MissingExtraError("OpenEXR", "exr") from None
     with reading(path, "an OpenEXR image", RuntimeError, ValueError, TypeError):
-        with OpenEXR.File(str(path), separate_channels=True) as image:
+        with _silenced(), OpenEXR.File(str(path), separate_channels=True) as image:
             channels = image.channels()
             name = next((name for name in CHANNELS if name in channels), None)
             if name is None:
@@ -45,3 +46,16 @@ def _frames(path: Path, indices: range) -> Iterator[RawDepth]:
             values = np.array(channels[name].pixels)
         stack_shape(path, values.shape, values.dtype)
     yield from (RawDepth(values, i) for i in indices)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep the C++ library, which reports broken files twice, off standard error."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

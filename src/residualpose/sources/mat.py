@@ -27,10 +27,11 @@ _BROKEN = (
 
 def read_mat(path: Path) -> Recording:
     """Open `depth`, (H, W) or (N, H, W)."""
-    with reading(path, "a MATLAB .mat file", *_BROKEN):
-        _refuse_hdf5(path)
-        from scipy.io import loadmat, whosmat
+    from scipy.io import loadmat, whosmat
+    from scipy.io.matlab import MatReadError
 
+    with reading(path, "a MATLAB .mat file", *_BROKEN, MatReadError):
+        _refuse_hdf5(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scipy warns about odd headers; errors still raise
             variables = {name: shape for name, shape, _ in whosmat(path)}

@@ -17,7 +17,7 @@ from residualpose.synthetic.mocap_asf import read_amc, read_asf
 from residualpose.synthetic.mocap_bvh import read_bvh
 from residualpose.synthetic.pose_stack import PoseStack, joined
 from residualpose.synthetic.retarget import Landmarks, retarget
-from residualpose.synthetic.stick_figure import collides, segment_ends
+from residualpose.synthetic.stick_figure import impossible, segment_ends
 
 _CLIP_SUFFIXES = (".bvh", ".amc", ".asf")
 _RATE_HZ = 5.0
@@ -93,11 +93,11 @@ def _skeleton_of(clip: str, skeletons: list[str]) -> str:
 
 
 def clip_poses(marks: Landmarks) -> PoseStack:
-    """The poses of a clip that do not push a limb through the body."""
+    """The poses of a clip that do not push a limb through the body or the floor."""
     rotations = retarget(marks)
     sources = tuple(f"{PurePosixPath(marks.name).name}#{frame}" for frame in marks.frames)
     stack = PoseStack(rotations, _lift_m(marks), sources)
-    return stack.take(np.flatnonzero(~collides(rotations)))
+    return stack.take(np.flatnonzero(~impossible(rotations)))
 
 
 def _lift_m(marks: Landmarks) -> np.ndarray:
@@ -111,12 +111,18 @@ def _lift_m(marks: Landmarks) -> np.ndarray:
 
 
 def farthest_first(features: np.ndarray, count: int) -> np.ndarray:
-    """Indices of at most count of features (N, D), each the farthest from those before it."""
+    """Indices of at most count of features (N, D), each the farthest from those before it.
+
+    Exact repetitions are left out.
+    """
     chosen = [0]
     nearest = np.full(len(features), np.inf)
     while len(chosen) < min(count, len(features)):
         nearest = np.minimum(nearest, np.sum((features - features[chosen[-1]]) ** 2, axis=-1))
-        chosen.append(int(nearest.argmax()))
+        farthest = int(nearest.argmax())
+        if nearest[farthest] <= 0.0:
+            break
+        chosen.append(farthest)
     return np.array(chosen)
 
 

@@ -35,8 +35,10 @@ _LIMB_NAMES = {
     "shoulder": ("{}_Upperarm", "{}Arm", "{}Shoulder"),
     "elbow": ("{}_Forearm", "{}ForeArm", "{}Elbow"),
     "wrist": ("{}_Hand", "{}Hand", "{}Wrist"),
-    "knuckle": ("{}_Mid1", "{}HandMiddle1", "{}HandIndex1", "{}FingerBase", "{}Hand.end", "{}Wrist.end"),
-    "thumb": ("{}_Thumb2", "{}HandThumb2", "{}HandThumb1", "{}Thumb", "{}_Hand", "{}Hand", "{}Wrist"),
+    "knuckle": ("{}_Mid1", "{}HandMiddle1", "{}HandIndex1", "{}FingerBase", "{}Hand.end",
+                "{}Wrist.end"),
+    "thumb": ("{}_Thumb2", "{}HandThumb2", "{}HandThumb1", "{}Thumb", "{}_Hand", "{}Hand",
+              "{}Wrist"),
 }  # fmt: skip
 _SIDE_WORDS = {"r": ("R", "Right"), "l": ("L", "Left")}
 
@@ -65,7 +67,7 @@ def read_bvh(text: str, name: str, rate_hz: float, max_frames: int) -> Landmarks
     joints = _read_hierarchy(hierarchy, name)
     wanted = _find_landmarks({joint.name: i for i, joint in enumerate(joints)}, name)
     frames, values = _read_motion(motion, joints, name, rate_hz, max_frames)
-    positions, turns = _forward(joints, values)
+    positions = _forward(joints, values)
     points = {mark: positions[index] @ _Y_UP_TO_Z_UP.T for mark, index in wanted.items()}
     head = _head({joint.name: p for joint, p in zip(joints, positions, strict=True)}, points)
     iclone = any(joint.name == "NeckTwist01" for joint in joints)
@@ -180,8 +182,8 @@ def parse_rows(rows: list[list[str]], frames: np.ndarray, width: int, name: str)
     return values
 
 
-def _forward(joints: list[_Joint], values: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """World positions (N, 3) and rotations (N, 3, 3) of every joint, y up."""
+def _forward(joints: list[_Joint], values: np.ndarray) -> list[np.ndarray]:
+    """World positions (N, 3) of every joint, y up."""
     positions: list[np.ndarray] = []
     turns: list[np.ndarray] = []
     for joint in joints:
@@ -198,11 +200,11 @@ def _forward(joints: list[_Joint], values: np.ndarray) -> tuple[list[np.ndarray]
             turn = above @ turn
         positions.append(place)
         turns.append(turn)
-    return positions, turns
+    return positions
 
 
 def _head(positions: dict[str, np.ndarray], points: dict[str, np.ndarray]) -> np.ndarray:
-    """Rotations (N, 3, 3) of the head: by the eyes where the skeleton has them, else by the neck."""
+    """Rotations (N, 3, 3) of the head: by the eyes where there are any, else by the neck."""
     eyes = [positions.get(f"{side}_Eye") for side in ("R", "L")]
     if eyes[0] is None or eyes[1] is None:
         up = points["head"] - points["neck"]

@@ -38,7 +38,7 @@ def swap_arm(rotations: np.ndarray, other: np.ndarray, side: int) -> np.ndarray:
 
 
 def hinge_angles(rotations: np.ndarray) -> np.ndarray:
-    """Bend (..., 4) of right elbow, left elbow, right knee, left knee; negative is overstretched."""
+    """Bend (..., 4) of right and left elbow, right and left knee; negative is overstretched."""
     angles = []
     for upper, lower, sign in _HINGES:
         relative = np.swapaxes(rotations[..., upper, :, :], -1, -2) @ rotations[..., lower, :, :]

@@ -15,7 +15,7 @@ from residualpose.synthetic.pose_augment import jitter, swap_arm, swap_upper_bod
 from residualpose.synthetic.pose_stack import PoseStack, empty_stack, load_stack
 from residualpose.synthetic.procedural_poses import procedural_stack
 from residualpose.synthetic.rotations import mirror_people
-from residualpose.synthetic.stick_figure import collides
+from residualpose.synthetic.stick_figure import impossible
 
 PROCEDURAL_COUNT = 20_000
 MOCAP_COUNT = 3_000
@@ -77,7 +77,7 @@ class PoseLibrary:
         pose = self.draw(rng)
         for _ in range(_ATTEMPTS):
             changed = self._changed(pose, rng)
-            if not collides(changed.rotations):
+            if not impossible(changed.rotations):
                 return changed
             pose = self.draw(rng)
         return pose

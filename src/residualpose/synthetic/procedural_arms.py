@@ -56,7 +56,7 @@ def _from_angles(
 def _from_wrists(
     rng: np.random.Generator, wrist_m: np.ndarray, elbow_hint: np.ndarray
 ) -> np.ndarray:
-    """Right arms whose wrist is at wrist_m (n, 3), elbow towards elbow_hint (n, 3); bad ones NaN."""
+    """Right arms whose wrist is at wrist_m (n, 3), elbow towards elbow_hint (n, 3); NaN if bad."""
     reach = wrist_m - _SHOULDER_M
     distance = np.linalg.norm(reach, axis=-1, keepdims=True)
     longest = np.cos(np.radians(4)) * (_UPPER_ARM_M + _FOREARM_M)
@@ -91,7 +91,7 @@ def relaxed(rng: np.random.Generator, count: int) -> np.ndarray:
 def anywhere(rng: np.random.Generator, count: int) -> np.ndarray:
     """Upper arm over the whole reachable sphere, elbow 0 to 150 degrees in any feasible plane."""
     direction = unit(rng.normal(0.0, 1.0, (count, 3)))
-    twist = rng.uniform(*_TWIST_RAD, count)
+    twist = rng.uniform(_TWIST_RAD[0], _TWIST_RAD[1], count)
     straight = rng.random(count) < 0.25
     elbow = np.where(straight, rng.uniform(0, 0.35, count), rng.uniform(0, _MAX_ELBOW_RAD, count))
     arms = _from_angles(rng, direction, twist, elbow)

@@ -204,13 +204,15 @@ def kneel(rng: np.random.Generator, n: int) -> LowerBodies:
 def lie(rng: np.random.Generator, n: int) -> LowerBodies:
     """On the back, on the front or on a side."""
     # Positive tips the person over forwards, on the face.
-    down = np.where(rng.random(n) < 0.6, -1.0, 1.0) * (np.pi / 2 + rng.normal(0, 0.06, n))
+    prone = rng.random(n) < 0.4
+    down = np.where(prone, 1.0, -1.0) * (np.pi / 2 + rng.normal(0, 0.06, n))
     roll = np.where(rng.random(n) < 0.3, rng.choice([-1.3, 1.3], n), 0) + rng.normal(0, 0.15, n)
     pelvis = about_z(rng.normal(0, 0.3, n)) @ about_x(-down) @ about_z(roll)
 
     def leg() -> np.ndarray:
-        knee = np.where(rng.random(n) < 0.5, rng.uniform(0, 0.3, n), rng.uniform(0.3, 1.6, n))
-        flex = knee * rng.uniform(0.3, 0.7, n)
+        knee = np.where(rng.random(n) < 0.5, rng.uniform(0, 0.15, n), rng.uniform(0.3, 2.0, n))
+        # Half the bend of the knee puts the foot of somebody on the back on the floor.
+        flex = np.where(prone, -0.02, knee * rng.normal(0.5, 0.02, n))
         return _leg(
             flex, rng.uniform(0, 0.35, n), rng.normal(0.2, 0.25, n), knee, rng.uniform(0, 0.7, n)
         )

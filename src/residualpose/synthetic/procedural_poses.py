@@ -18,11 +18,12 @@ from residualpose.synthetic.rotations import (
     mirror_people,
     mirrored,
 )
-from residualpose.synthetic.stick_figure import collides
+from residualpose.synthetic.stick_figure import impossible, legs_below_torso
 
 _NARROW_ARMS = ("relaxed", "anywhere", "before_torso", "low", "at_head", "phone")
 _LYING_ARMS = ("anywhere", "sideways", "raised", "relaxed")
-_MAX_ROUNDS = 60
+_HANG_ARMS_AFTER, _STAND_UP_AFTER = 25, 40
+"""Rounds of redrawing after which arms, then legs, give way to ones that always fit."""
 
 
 def _shares(weights: dict[str, float]) -> tuple[list[str], np.ndarray]:
@@ -99,23 +100,30 @@ def _assemble(
     return rotations, lift_m
 
 
+def _unfit(rotations: np.ndarray, lying: np.ndarray) -> np.ndarray:
+    """Which poses (n, 17, 3, 3) have to be drawn again, (n,) bool."""
+    unfit = np.ones(len(rotations), dtype=bool)
+    whole = np.flatnonzero(np.isfinite(rotations.reshape(len(rotations), -1)).all(axis=1))
+    unfit[whole] = impossible(rotations[whole])
+    unfit[whole] |= lying[whole] & legs_below_torso(rotations[whole])
+    return unfit
+
+
 def procedural_stack(rng: np.random.Generator, count: int) -> PoseStack:
     """Draw count poses; deterministic by the generator's state."""
     names, shares = _shares({name: entry[0] for name, entry in LEG_FAMILIES.items()})
     leg_names = rng.choice(names, size=count, p=shares)
     arm_names = _arm_names(rng, leg_names)
     rotations, lift_m = np.empty((count, 17, 3, 3)), np.zeros(count)
-    todo = np.arange(count)
-    for attempt in range(_MAX_ROUNDS):
-        if not len(todo):
-            break
-        if attempt == _MAX_ROUNDS - 1 or attempt % 20 == 19:
-            # Arms that do not fit this lower body at all: hang them instead.
-            arm_names[todo] = "relaxed" if attempt % 40 == 19 else "sideways"
+    todo, attempt = np.arange(count), 0
+    while len(todo):
+        if attempt == _HANG_ARMS_AFTER:
+            arm_names[todo] = "relaxed"
+        elif attempt == _STAND_UP_AFTER:
+            leg_names[todo] = "stand"
         rotations[todo], lift_m[todo] = _assemble(rng, leg_names[todo], arm_names[todo])
-        broken = np.isnan(rotations[todo]).any(axis=(1, 2, 3))
-        broken[~broken] = collides(rotations[todo[~broken]])
-        todo = todo[broken]
-    keep = np.setdiff1d(np.arange(count), todo)
-    sources = tuple(f"procedural/{leg_names[i]}+{arm_names[i]}" for i in keep)
-    return PoseStack(rotations[keep], lift_m[keep], sources)
+        todo, attempt = todo[_unfit(rotations[todo], leg_names[todo] == "lie")], attempt + 1
+    sources = tuple(
+        f"procedural/{legs}+{arms}" for legs, arms in zip(leg_names, arm_names, strict=True)
+    )
+    return PoseStack(rotations, lift_m, sources)

@@ -17,12 +17,14 @@ from residualpose.synthetic.rotations import (
     frame_from_front,
     frame_from_right,
     frame_from_up,
+    from_rotation_vectors,
     swing,
     unit,
 )
 
 SIDES = ("r", "l")
 _MAX_HAND_TWIST_RAD = np.radians(85.0)
+_MAX_WRIST_BEND_RAD = np.radians(75.0)
 _BENT_SINE = (0.10, 0.40)
 """Sines of the bend below which the plane of a limb is noise and above which it is trusted."""
 
@@ -77,7 +79,7 @@ def _torso(marks: Landmarks) -> list[np.ndarray]:
     chest = frame_from_up(at["neck"] - at["chest"], shoulders) @ high
     half_turned = unit(chest[..., 0]) + unit(marks.head[..., 0])
     neck = frame_from_up(at["head"] - at["neck"], half_turned)
-    # The neck bone leans forward in an upright person and says little: half of it, half the chest's.
+    # Neck bones are short and lean differently in every skeleton: the neighbours say more.
     neck_up = unit(neck[..., 2]) + unit(chest[..., 2]) + unit(marks.head[..., 2])
     return [pelvis, abdomen, chest, frame_from_up(neck_up, half_turned), marks.head]
 
@@ -105,8 +107,12 @@ def _arm(marks: Landmarks, side: str, chest: np.ndarray) -> list[np.ndarray]:
 
 def _hand(forearm: np.ndarray, along: np.ndarray, thumb: np.ndarray) -> np.ndarray:
     """Hand rotations: palm by the thumb, turned no further against the forearm than a wrist can."""
-    level = swing(-forearm[..., 2], along) @ forearm
-    right = np.cross(thumb, -along)
+    straight = -forearm[..., 2]
+    bend = np.cross(straight, along)
+    angle = np.arctan2(np.linalg.norm(bend, axis=-1), np.sum(straight * along, axis=-1))
+    angle = np.minimum(angle, _MAX_WRIST_BEND_RAD)[:, None]
+    level = from_rotation_vectors(unit(bend) * angle) @ forearm
+    right = np.cross(thumb, level[..., 2])
     local = np.einsum("nji,nj->ni", level, right)
     twist = np.where(np.linalg.norm(local, axis=-1) > 0.2, np.arctan2(local[:, 1], local[:, 0]), 0)
     return level @ about_z(np.clip(twist, -_MAX_HAND_TWIST_RAD, _MAX_HAND_TWIST_RAD))

@@ -7,8 +7,11 @@ import numpy as np
 from residualpose.synthetic.body_pose import REFERENCE_DIRECTION, SEGMENT_PARENT, SEGMENTS
 
 SEGMENT_LENGTH_M = np.array(
-    [0.10, 0.14, 0.26, 0.09, 0.22, 0.29, 0.25, 0.17, 0.29, 0.25, 0.17]
-    + [0.42, 0.42, 0.20, 0.42, 0.42, 0.20]
+    [
+        *(0.10, 0.14, 0.26, 0.09, 0.22),
+        *(0.29, 0.25, 0.17, 0.29, 0.25, 0.17),
+        *(0.42, 0.42, 0.20, 0.42, 0.42, 0.20),
+    ]
 )
 """(17,) length of each segment of an adult of 1.75 m."""
 
@@ -27,6 +30,9 @@ _TORSO_BOXES = (
     (2, 0.150, 0.105, -0.02, 0.25),
 )
 """Segment, half width and half depth of its elliptic section, lowest and highest point, metres."""
+
+_SEAT_M, _FLOOR_SLACK_M = 0.10, 0.05
+"""Flesh below the hips, and how far a hand may dip."""
 
 
 def segment_ends(rotations: np.ndarray) -> np.ndarray:
@@ -100,6 +106,19 @@ def collides(rotations: np.ndarray) -> np.ndarray:
     return hit
 
 
-def lowest_m(rotations: np.ndarray) -> np.ndarray:
-    """Height (...) of the lowest end of a segment relative to mid-hip, metres (negative)."""
-    return segment_ends(rotations)[..., 2].min(axis=(-2, -1))
+def arms_below_floor(rotations: np.ndarray) -> np.ndarray:
+    """Whether an arm reaches below legs and torso, so that the body could not rest, (...) bool."""
+    low = segment_ends(rotations)[..., 2].min(axis=-1)
+    support = np.minimum(low[..., :3].min(axis=-1) - _SEAT_M, low[..., 11:].min(axis=-1))
+    return low[..., 5:11].min(axis=-1) < support - _FLOOR_SLACK_M
+
+
+def legs_below_torso(rotations: np.ndarray) -> np.ndarray:
+    """Whether a leg reaches below the torso, (...): somebody so lying would hover."""
+    low = segment_ends(rotations)[..., 2].min(axis=-1)
+    return low[..., 11:].min(axis=-1) < low[..., :3].min(axis=-1) - 2 * _FLOOR_SLACK_M
+
+
+def impossible(rotations: np.ndarray) -> np.ndarray:
+    """Whether the body passes through itself or an arm through the floor, (...) bool."""
+    return collides(rotations) | arms_below_floor(rotations)

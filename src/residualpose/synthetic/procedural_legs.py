@@ -43,7 +43,9 @@ def _leg(
         knee: Bend of the knee, shin to the back.
         sole: Extension of the ankle, toes down; None keeps the sole level with the floor.
     """
-    thigh = about_y(-out) @ about_x(flex) @ about_z(-turn)
+    # A hanging thigh spreads about y, a level one about z.
+    spread = about_z(-out * np.sin(flex)) @ about_y(-out * np.cos(flex))
+    thigh = spread @ about_x(flex) @ about_z(-turn)
     shin = thigh @ about_x(-knee)
     if sole is not None:
         return np.stack([thigh, shin, shin @ about_x(-sole)], axis=1)
@@ -167,9 +169,13 @@ def sit_floor(rng: np.random.Generator, n: int) -> LowerBodies:
     def leg() -> np.ndarray:
         drawn = rng.uniform(0.3, 1.1, n)
         flex = np.choose(kind, [np.full(n, 1.52), 1.55 + drawn * 0.8, np.full(n, 1.5)])
-        knee = np.choose(kind, [np.full(n, 0.06), drawn * 1.9, rng.uniform(1.9, 2.2, n)])
-        turn = np.choose(kind, [rng.normal(0.2, 0.15, n), rng.normal(0, 0.1, n), np.full(n, 1.1)])
-        out = np.choose(kind, [rng.uniform(0, 0.4, n), rng.uniform(0, 0.3, n), np.full(n, 0.75)])
+        knee = np.choose(kind, [np.full(n, 0.06), drawn * 1.9, rng.uniform(2.1, 2.5, n)])
+        turn = np.choose(
+            kind, [rng.normal(0.2, 0.15, n), rng.normal(0, 0.1, n), rng.normal(1.4, 0.06, n)]
+        )
+        out = np.choose(
+            kind, [rng.uniform(0, 0.4, n), rng.uniform(0, 0.3, n), rng.normal(0.85, 0.1, n)]
+        )
         return _leg(flex, out, turn, knee, rng.uniform(-0.1, 0.4, n))
 
     return _free(_pelvis(rng, n, rng.normal(-0.15, 0.2, n)), _both(leg(), leg()))

@@ -1,0 +1,96 @@
+"""Joint conventions: where on the body a data set's labels put a joint.
+
+Our own joints are anatomical centres inside the body. A data set may mean another point by the same
+name: ITOP's lie near the surface that faces the camera, its neck lower, its hips higher. A
+convention moves each joint by a few constants: metres along the limb that leads to the joint
+(along the trunk for trunk joints), metres outwards to the joint's own side, and metres away from
+the camera along the viewing ray. Left and right share their constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from residualpose.errors import UsageError
+from residualpose.skeleton import (
+    HEAD,
+    L_ELBOW,
+    L_FOOT,
+    L_HAND,
+    L_HIP,
+    L_KNEE,
+    L_SHOULDER,
+    NECK,
+    R_ELBOW,
+    R_FOOT,
+    R_HAND,
+    R_HIP,
+    R_KNEE,
+    R_SHOULDER,
+    TORSO,
+)
+
+JOINT_KIND = (
+    "head", "neck", "shoulder", "shoulder", "elbow", "elbow", "hand", "hand", "torso",
+    "hip", "hip", "knee", "knee", "foot", "foot",
+)  # fmt: skip
+"""Kind of each itop15 joint; both sides are of one kind."""
+
+# The direction "along" at each joint: from the first joint to the second.
+_ALONG = np.array([
+    (NECK, HEAD), (TORSO, NECK), (TORSO, NECK), (TORSO, NECK), (R_SHOULDER, R_ELBOW),
+    (L_SHOULDER, L_ELBOW), (R_ELBOW, R_HAND), (L_ELBOW, L_HAND), (TORSO, NECK), (TORSO, NECK),
+    (TORSO, NECK), (R_HIP, R_KNEE), (L_HIP, L_KNEE), (R_KNEE, R_FOOT), (L_KNEE, L_FOOT),
+])  # fmt: skip
+_OUTWARD_SIGN = np.array([0, 0, 1, -1, 0, 0, 0, 0, 0, 1, -1, 0, 0, 0, 0.0])
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Constants of one kind of joint, metres."""
+
+    along: float = 0.0
+    """Along the limb away from the body; trunk joints: up the trunk."""
+    outward: float = 0.0
+    """To the joint's own side, for shoulders and hips."""
+    away: float = 0.0
+    """Along the viewing ray, away from the camera."""
+
+
+Convention = Mapping[str, Shift]
+
+# Fitted by scripts/fit_convention.py; docs/conventions.md tells to what.
+CONVENTIONS: dict[str, Convention] = {
+    "itop": {},
+    "panoptic": {},
+}
+
+
+def convention_by_name(name: str) -> Convention:
+    """Look a convention up; raises UsageError naming the known ones."""
+    if name not in CONVENTIONS:
+        raise UsageError(f"unknown convention {name!r}: one of {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[name]
+
+
+def directions(joints_m: np.ndarray) -> np.ndarray:
+    """(P, 15, 3, 3) unit vectors along, outward and away at each joint of (P, 15, 3); 0 if unknown."""
+    joints = np.asarray(joints_m, dtype=np.float64)
+    along = joints[:, _ALONG[:, 1]] - joints[:, _ALONG[:, 0]]
+    sides = np.stack([joints[:, R_SHOULDER] - joints[:, L_SHOULDER], joints[:, R_HIP] - joints[:, L_HIP]])
+    known = np.isfinite(sides)
+    side = np.where(known, sides, 0).sum(0) / np.maximum(known.sum(0), 1)
+    outward = side[:, None] * _OUTWARD_SIGN[:, None]
+    stacked = np.nan_to_num(np.stack([along, outward, joints], axis=-2))
+    return stacked / np.maximum(np.linalg.norm(stacked, axis=-1, keepdims=True), 1e-9)
+
+
+def to_convention(joints_m: np.ndarray, convention: Convention) -> np.ndarray:
+    """(P, 15, 3) joints in our convention, camera frame, to another one; NaN stays NaN."""
+    shifts = [convention.get(kind, Shift()) for kind in JOINT_KIND]
+    amounts = np.array([[s.along, s.outward, s.away] for s in shifts])
+    moved = np.einsum("jk,pjkc->pjc", amounts, directions(joints_m))
+    return (joints_m + moved).astype(np.float32)

@@ -1,0 +1,174 @@
+"""PoseEstimator: calls the stages in order, nothing else.
+
+    frame -> normalise -> maps -> peaks -> lift -> group -> complete -> refine -> Poses
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from residualpose.camera import Camera
+from residualpose.conventions import convention_by_name, to_convention
+from residualpose.errors import UsageError
+from residualpose.frames import DepthFrame
+from residualpose.model import ModelFolder
+from residualpose.pipeline.complete import LimbPrior, complete_people
+from residualpose.pipeline.group import group
+from residualpose.pipeline.lift import lift
+from residualpose.pipeline.maps import Maps, MapsModel, surface_of
+from residualpose.pipeline.normalise import normalise
+from residualpose.pipeline.peaks import find_peaks
+from residualpose.pipeline.refine import Refiner
+from residualpose.poses import Origin, Poses
+
+MIN_PERSON_SCORE = 0.25
+MIN_MEASURED = 3
+"""A person with fewer joints whose depth was measured is not believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Every stage of one frame, for teaching and debugging; people in the order of `poses`."""
+
+    joints_px: np.ndarray
+    """(P, 15, 2) float32 joints as the 2D stage found them, input pixels; NaN where it did not."""
+    lifted_m: np.ndarray
+    """(P, 15, 3) float32 metres, camera frame; NaN where not found or without depth."""
+    completed_m: np.ndarray
+    """(P, 15, 3) float32 after the prior filled what was missed."""
+    refined_m: np.ndarray
+    """(P, 15, 3) float32 after the residual network; equals poses.joints_m."""
+    poses: Poses
+    """The result."""
+    maps: Maps
+    """What the 2D network saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """The people of one frame between grouping and completion; all arrays over (P, 15)."""
+
+    joints_px: np.ndarray
+    joints_m: np.ndarray
+    joint_score: np.ndarray
+    person_score: np.ndarray
+    origin: np.ndarray
+    covariance_m2: np.ndarray
+
+
+class PoseEstimator:
+    """People in 3D from one depth image, on the CPU."""
+
+    def __init__(self, model: str | Path | None = None, *, convention: str | None = None) -> None:
+        """Load a model.
+
+        Args:
+            model: name of a bundled model, or the path of a model folder; None is the default.
+            convention: where joints are placed: None is our own convention (joint centres),
+                "itop" and "panoptic" place them as those data sets' labels do.
+
+        Raises:
+            UsageError: unknown model or convention.
+            ResidualPoseError: a model file is damaged.
+        """
+        self.model = ModelFolder.open(model)
+        self._convention = convention_by_name(convention) if convention is not None else None
+        self._maps = MapsModel(self.model.path / "maps.onnx", self.model.stride)
+        self._prior = LimbPrior.load_npz(self.model.path / "prior.npz")
+        self._refiner = Refiner(self.model.path / "refiner.onnx")
+
+    def __call__(self, depth_m: np.ndarray | DepthFrame, camera: Camera | None = None) -> Poses:
+        """The people of one depth image.
+
+        Args:
+            depth_m: (H, W) metres, 0 or NaN = no reading; or a DepthFrame.
+            camera: camera of the image; a DepthFrame brings its own.
+
+        Raises:
+            UsageError: no camera, or two.
+            ResidualPoseError: the array is no depth image.
+        """
+        return self.explain(depth_m, camera).poses
+
+    def explain(self, depth_m: np.ndarray | DepthFrame, camera: Camera | None = None) -> Stages:
+        """Every stage of one depth image; arguments as for a call."""
+        frame = _as_frame(depth_m, camera)
+        maps, people = self.detect(frame)
+        completed = complete_people(
+            self._prior, people.joints_m, people.origin, people.covariance_m2
+        )
+        refined = self._refiner(
+            completed.joints_m, people.joint_score, completed.origin, completed.covariance_m2
+        )
+        lifted_m, completed_m, refined_m = (
+            people.joints_m, completed.joints_m, refined.joints_m
+        )  # fmt: skip
+        joints_px = people.joints_px
+        if self._convention is not None:
+            refined_px = frame.camera.project(refined_m)
+            lifted_m, completed_m, refined_m = (
+                to_convention(joints, self._convention)
+                for joints in (lifted_m, completed_m, refined_m)
+            )
+            shift_px = frame.camera.project(refined_m) - refined_px
+            joints_px = (joints_px + np.nan_to_num(shift_px)).astype(np.float32)
+        origin = np.where(np.isfinite(refined_m).all(-1), completed.origin, Origin.ABSENT)
+        found = np.isfinite(joints_px).all(-1, keepdims=True)
+        poses = Poses(
+            joints_px=np.where(found, joints_px, frame.camera.project(refined_m)),
+            joints_m=refined_m,
+            joint_score=people.joint_score,
+            person_score=people.person_score,
+            origin=origin,
+            covariance_m2=refined.covariance_m2,
+            camera=frame.camera,
+        )
+        return Stages(joints_px, lifted_m, completed_m, poses.joints_m, poses, maps)
+
+    def detect(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
+        """The stages up to lifting: what the refiner is trained on."""
+        view = normalise(frame, self.model.focal_px)
+        maps = self._maps(view)
+        peaks = find_peaks(maps.part_maps)
+        grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
+        surface_m = surface_of(view, maps.stride)
+        points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
+        people = group(peaks, maps.limb_fields, points.points_m)
+        index, absent = people.peak_index, people.peak_index < 0
+        joints_px = frame.camera.project(grid_camera.rays(people.joints_px))
+        origin = np.where(absent, Origin.ABSENT, _take(points.origin, index))
+        believed = (people.person_score >= MIN_PERSON_SCORE) & (
+            (origin == Origin.MEASURED).sum(1) >= MIN_MEASURED
+        )
+        joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
+        covariance = np.where(
+            absent[..., None, None], np.nan, _take(points.covariance_m2, index)
+        )
+        return maps, Lifted(
+            joints_px[believed].astype(np.float32),
+            joints_m[believed].astype(np.float32),
+            people.joint_score[believed],
+            people.person_score[believed],
+            origin[believed].astype(np.uint8),
+            covariance[believed].astype(np.float32),
+        )
+
+
+def _take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Rows of (N, ...) by (P, 15) indices, of which -1 may point anywhere."""
+    if not len(values):
+        return np.zeros((*index.shape, *values.shape[1:]), values.dtype)
+    return values[index]
+
+
+def _as_frame(depth_m: np.ndarray | DepthFrame, camera: Camera | None) -> DepthFrame:
+    if isinstance(depth_m, DepthFrame):
+        if camera is not None:
+            raise UsageError("a DepthFrame brings its own camera: do not give a second one")
+        return depth_m
+    if camera is None:
+        raise UsageError("estimate(depth_m, camera) needs the camera: residualpose.Camera(fx, fy, cx, cy)")
+    return DepthFrame(depth_m, camera)

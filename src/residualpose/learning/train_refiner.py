@@ -1,0 +1,128 @@
+"""Training of the residual network on what the earlier stages made of rendered people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from residualpose.learning.refiner_data import RefinerData
+from residualpose.pipeline.refine import N_FEATURES, N_JOINTS, RESIDUAL_SCALE_M, RayFrames, features
+from residualpose.skeleton import ITOP15
+
+MAX_RESIDUAL_M = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class RefinerConfig:
+    """How the refiner is trained."""
+
+    width: int = 256
+    """Neurons a layer."""
+    blocks: int = 2
+    """Residual blocks."""
+    dropout: float = 0.1
+    steps: int = 6000
+    batch: int = 512
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    seed: int = 0
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(width, width), nn.BatchNorm1d(width),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.body(x))
+
+
+class RefinerNetwork(nn.Module):
+    """Features (P, N_FEATURES) to residuals and log sds, (P, 15, 3) each, in units of 0.1 m."""
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Linear(N_FEATURES, config.width), nn.ReLU())
+        self.blocks = nn.Sequential(*(_Block(config.width, config.dropout) for _ in range(config.blocks)))
+        self.residual = nn.Linear(config.width, N_JOINTS * 3)
+        self.log_sd = nn.Linear(config.width, N_JOINTS * 3)
+        for head in (self.residual, self.log_sd):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual and log sd of each joint in the ray frame."""
+        x = self.blocks(self.enter(x))
+        shape = (-1, N_JOINTS, 3)
+        return self.residual(x).view(shape), self.log_sd(x).view(shape)
+
+
+def train_refiner(
+    data: RefinerData, config: RefinerConfig, progress: Callable[[int, float], None]
+) -> RefinerNetwork:
+    """Train on all of `data`, and its mirror image; `progress(step, loss)` is called every step."""
+    torch.manual_seed(config.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tensors = [_tensors(d) for d in (data, _mirrored(data))]
+    x, y, w = (torch.cat(columns).to(device) for columns in zip(*tensors, strict=True))
+    network = RefinerNetwork(config).to(device)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, config.steps)
+    generator = torch.Generator().manual_seed(config.seed)
+    for step in range(config.steps):
+        rows = torch.randint(len(x), (config.batch,), generator=generator).to(device)
+        loss = refiner_loss(*network(x[rows]), y[rows], w[rows])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        progress(step, float(loss.detach()))
+    return network.eval().cpu()
+
+
+def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Robust distance, plus the Gaussian likelihood of what is left, which trains only the sds."""
+    distance = torch.nn.functional.smooth_l1_loss(residual, target, reduction="none", beta=0.3)
+    error = (target - residual).detach()
+    likelihood = log_sd + 0.5 * (error * torch.exp(-log_sd)) ** 2
+    total = (distance + 0.2 * likelihood) * weight
+    return total.sum() / weight.sum().clamp_min(1) / 3
+
+
+def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
+    rows = np.flatnonzero(np.isfinite(data.joints_m[:, [1, 8, 2, 3, 9, 10]]).all(-1).any(-1))
+    joints = data.joints_m[rows]
+    frames = RayFrames.of(joints)
+    x = features(
+        frames, joints, data.joint_score[rows], data.origin[rows], data.covariance_m2[rows]
+    )
+    target = frames.inward(data.truth_m[rows]) - frames.inward(joints)
+    known = np.isfinite(target).all(-1, keepdims=True)
+    near = np.linalg.norm(np.nan_to_num(target), axis=-1, keepdims=True) < MAX_RESIDUAL_M
+    target = np.nan_to_num(target) / RESIDUAL_SCALE_M
+    return (
+        torch.from_numpy(x),
+        torch.from_numpy(target.astype(np.float32)),
+        torch.from_numpy((known & near).astype(np.float32)),
+    )
+
+
+def _mirrored(data: RefinerData) -> RefinerData:
+    partner = list(ITOP15.mirror)
+    flip = np.array([-1.0, 1.0, 1.0], np.float32)
+    return RefinerData(
+        data.joints_m[:, partner] * flip,
+        data.joint_score[:, partner],
+        data.origin[:, partner],
+        data.covariance_m2[:, partner] * np.outer(flip, flip),
+        data.truth_m[:, partner] * flip,
+    )

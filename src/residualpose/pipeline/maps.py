@@ -1,0 +1,71 @@
+"""NetworkInput -> Maps: the 2D network, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from residualpose.errors import ResidualPoseError
+from residualpose.pipeline.normalise import NetworkInput
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What the 2D network saw."""
+
+    part_maps: np.ndarray
+    """(15, h, w) float32 confidence of each joint, about 1 at a sure one."""
+    limb_fields: np.ndarray
+    """(28, h, w) float32 unit vectors along the limbs, near 0 elsewhere."""
+    offset_m: np.ndarray | None
+    """(15, h, w) float32 metres from the seen surface to the joint; None: the network has none."""
+    stride: int
+    """Input pixels a cell; cell i is centred at input pixel stride * i + (stride - 1) / 2."""
+
+
+def start_session(path: Path) -> InferenceSession:
+    """An ONNX Runtime session on the CPU for a model file.
+
+    Raises:
+        ResidualPoseError: the file is missing or is no ONNX model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    except Exception as error:  # the runtime raises its own private types
+        first_line = str(error).strip().partition("\n")[0][:160]
+        raise ResidualPoseError(f"{path}: expected an ONNX model, found {first_line}") from None
+
+
+class MapsModel:
+    """The exported 2D network of a model folder."""
+
+    def __init__(self, path: Path, stride: int) -> None:
+        self._session = start_session(path)
+        self.stride = stride
+
+    def __call__(self, view: NetworkInput) -> Maps:
+        """Run the network on one normalised frame."""
+        outputs = self._session.run(None, {"depth_m": view.depth_m[None, None]})
+        part_maps, limb_fields, offset_m = (np.asarray(o)[0] for o in outputs)
+        return Maps(part_maps, limb_fields, offset_m, self.stride)
+
+
+def surface_of(view: NetworkInput, stride: int) -> np.ndarray:
+    """(h, w) nearest reading inside each cell of the maps, metres; 0 where there is none.
+
+    Nearest, because the joints of thin limbs are what a cell on an edge is about.
+    """
+    height, width = view.depth_m.shape
+    cells = view.depth_m.reshape(height // stride, stride, width // stride, stride)
+    nearest = np.where(cells > 0, cells, np.float32(np.inf)).min(axis=(1, 3))
+    return np.where(np.isfinite(nearest), nearest, np.float32(0))

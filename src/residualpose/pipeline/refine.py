@@ -1,0 +1,139 @@
+"""Completed joints -> refined joints: the residual network (paper section III-D).
+
+The paper feeds absolute camera coordinates, so its network holds for one camera. Here the joints
+are seen from their own root, in axes turned so that the viewing ray to the root is z: what is left
+to learn - surfaces in front of joints, hidden arms, cut legs - looks the same anywhere in the image
+and at any camera. The network also hears how each joint was found, and tells how sure it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from residualpose.pipeline.maps import start_session
+from residualpose.poses import Origin
+from residualpose.skeleton import ITOP15, L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER, TORSO
+
+N_JOINTS = len(ITOP15.joints)
+N_FEATURES = N_JOINTS * 3 + N_JOINTS * 6 + 1
+POSITION_SCALE_M = 0.5
+RESIDUAL_SCALE_M = 0.1
+_TRUNK = (NECK, TORSO, R_SHOULDER, L_SHOULDER, R_HIP, L_HIP)
+_SD_LIMITS_M = (0.003, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """P people after refinement."""
+
+    joints_m: np.ndarray
+    """(P, 15, 3) float32 camera frame; NaN where unknown."""
+    covariance_m2: np.ndarray
+    """(P, 15, 3, 3) float32 camera frame; NaN where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RayFrames:
+    """The root and viewing-ray axes of P people."""
+
+    root_m: np.ndarray
+    """(P, 3) median of the trunk joints, camera frame."""
+    R_camera_ray: np.ndarray
+    """(P, 3, 3): columns are the ray frame's axes in the camera frame; z away from the camera."""
+
+    @classmethod
+    def of(cls, joints_m: np.ndarray) -> RayFrames:
+        """The frames of (P, 15, 3) joints of whom at least one trunk joint is known."""
+        root = np.nanmedian(joints_m[:, _TRUNK].astype(np.float64), axis=1)
+        z = root / np.linalg.norm(root, axis=-1, keepdims=True)
+        # Image y stays down: x is square to it and to the ray.
+        x = np.cross(np.broadcast_to([0.0, 1.0, 0.0], z.shape), z)
+        x /= np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
+        return cls(root, np.stack([x, np.cross(z, x), z], axis=-1))
+
+    def inward(self, points_m: np.ndarray) -> np.ndarray:
+        """Camera frame (P, J, 3) to root-relative ray frame."""
+        return (points_m - self.root_m[:, None]) @ self.R_camera_ray
+
+    def turn_back(self, vectors: np.ndarray) -> np.ndarray:
+        """Ray-frame vectors (P, J, 3) to the camera frame."""
+        return vectors @ self.R_camera_ray.transpose(0, 2, 1)
+
+
+def features(
+    frames: RayFrames,
+    joints_m: np.ndarray,
+    joint_score: np.ndarray,
+    origin: np.ndarray,
+    covariance_m2: np.ndarray,
+) -> np.ndarray:
+    """(P, N_FEATURES) float32 network input from completed people.
+
+    Joint positions, then of each joint its score, known / measured / neighbour flags and standard
+    deviations across and along the ray (metres, log scale); last, the root's distance.
+    """
+    people = len(joints_m)
+    known = np.isfinite(joints_m).all(-1)
+    position = np.nan_to_num(frames.inward(joints_m)) / POSITION_SCALE_M
+    turned = np.einsum(
+        "pai,pjab,pbk->pjik", frames.R_camera_ray, np.nan_to_num(covariance_m2), frames.R_camera_ray
+    )
+    variance = np.diagonal(turned, axis1=-2, axis2=-1)
+    across, along = variance[..., :2].mean(-1), variance[..., 2]
+    spread = np.log(np.sqrt(np.clip(np.stack([across, along]), 1e-4, 1.0)) / 0.05)
+    parts = [
+        position.reshape(people, -1),
+        joint_score,
+        known,
+        origin == Origin.MEASURED,
+        origin == Origin.NEIGHBOUR,
+        *(spread * known),
+        np.linalg.norm(frames.root_m, axis=-1, keepdims=True) / 3 - 1,
+    ]
+    return np.concatenate([np.asarray(p, np.float32).reshape(people, -1) for p in parts], axis=1)
+
+
+class Refiner:
+    """The exported residual network of a model folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = start_session(path)
+
+    def __call__(
+        self,
+        joints_m: np.ndarray,
+        joint_score: np.ndarray,
+        origin: np.ndarray,
+        covariance_m2: np.ndarray,
+    ) -> Refined:
+        """Refine completed people; a person without any trunk joint stays as it is.
+
+        Args:
+            joints_m: (P, 15, 3) completed joints, camera frame, NaN where unknown.
+            joint_score: (P, 15) of the 2D stage.
+            origin: (P, 15) of `Origin`.
+            covariance_m2: (P, 15, 3, 3) after completion.
+        """
+        joints = np.array(joints_m, dtype=np.float32)
+        covariance = np.array(covariance_m2, dtype=np.float32)
+        rows = np.flatnonzero(np.isfinite(joints[:, _TRUNK]).all(-1).any(-1))
+        if len(rows):
+            frames = RayFrames.of(joints[rows])
+            x = features(frames, joints[rows], joint_score[rows], origin[rows], covariance[rows])
+            residual, log_sd = (np.asarray(o) for o in self._session.run(None, {"features": x}))
+            known = np.isfinite(joints[rows]).all(-1)[..., None]
+            moved = joints[rows] + frames.turn_back(residual * RESIDUAL_SCALE_M)
+            joints[rows] = np.where(known, moved, np.nan)
+            spread = _covariance(frames, log_sd)
+            covariance[rows] = np.where(known[..., None], spread, np.nan)
+        return Refined(joints, covariance)
+
+
+def _covariance(frames: RayFrames, log_sd: np.ndarray) -> np.ndarray:
+    """(P, 15, 3, 3) from log standard deviations (P, 15, 3) in the ray frame, unit 0.1 m."""
+    variance = np.clip(np.exp(log_sd) * RESIDUAL_SCALE_M, *_SD_LIMITS_M) ** 2
+    R = frames.R_camera_ray
+    return np.einsum("pai,pji,pbi->pjab", R, variance, R)

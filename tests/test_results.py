@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 from pathlib import Path
 
@@ -117,6 +119,42 @@ def test_a_broken_run_leaves_earlier_results_alone(tmp_path: Path, poses: Poses)
     assert path.read_text() == "earlier"
     assert len(lines_of(tmp_path / "poses.partial.jsonl")) == 2
     assert len(list(tmp_path.iterdir())) == 2
+
+
+class FullDisk(io.FileIO):
+    """A file on a disk that takes `room` bytes."""
+
+    room = 6000
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        taken = super().write(bytes(data)[: max(self.room - self.tell(), 0)])
+        if taken < len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return taken
+
+
+@pytest.mark.parametrize("room", [0, 100, 1000, 4000, 6000])
+def test_a_full_disk_leaves_whole_lines_or_nothing(
+    tmp_path: Path, poses: Poses, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_full(path: Path) -> io.BufferedWriter:
+        disk = FullDisk(path.with_suffix(".tmp"), "xb")
+        disk.room = room
+        return io.BufferedWriter(disk, 16)
+
+    monkeypatch.setattr("residualpose.results._temporary_beside", open_full)
+    writer = JsonlWriter(tmp_path / "poses.jsonl", MODEL)
+    with (
+        pytest.raises(ResidualPoseError, match=r"poses\.jsonl: cannot be written \(No space"),
+        writer,
+    ):
+        for index in range(9):
+            writer.write(frame(index), poses)
+    left = [p.name for p in tmp_path.iterdir()]
+    assert left == (["poses.jsonl"] if writer.frames else [])
+    if writer.frames:
+        assert len(lines_of(tmp_path / "poses.jsonl")) == 1 + writer.frames
+    assert (writer.frames > 0) == (room >= 4000)
 
 
 def test_a_run_without_frames_leaves_no_trace(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -134,6 +135,7 @@ class JsonlWriter:
         self.frames = 0
         self._header = {**_common_header(skeleton), "model": dict(model), **extra}
         self._stream: IO[bytes] | None = None
+        self._complete_bytes = 0
 
     def __enter__(self) -> JsonlWriter:
         return self
@@ -153,10 +155,11 @@ class JsonlWriter:
             if self._stream is None:
                 self._stream = _temporary_beside(self.path)
                 self._stream.write(_line(self._header).encode())
-            # One write a line, straight to the file: an interrupt cannot cut a line in two.
             self._stream.write(_line(line).encode())
+            self._stream.flush()
         except OSError as error:
             raise _unwritable(self.path, error) from None
+        self._complete_bytes = self._stream.tell()
         self.frames += 1
 
     def __exit__(
@@ -171,11 +174,17 @@ class JsonlWriter:
         """Give the file its name; only a complete run takes the place of an earlier one."""
         if self._stream is None:
             return
-        self._stream.close()
+        temporary = Path(self._stream.name)
+        with suppress(OSError):  # what a full disk did not take was never a complete line
+            self._stream.close()
+        self._stream = None
+        if not self.frames:
+            temporary.unlink()
+            return
+        os.truncate(temporary, self._complete_bytes)
         if not complete and self.path.exists():
             self.path = self.path.with_suffix(".partial.jsonl")
-        Path(self._stream.name).replace(self.path)
-        self._stream = None
+        temporary.replace(self.path)
 
 
 def _common_header(skeleton: Skeleton) -> dict[str, object]:
@@ -205,5 +214,5 @@ def _line(data: Mapping[str, object]) -> str:
 
 
 def _temporary_beside(path: Path) -> IO[bytes]:
-    """An unbuffered file in the same folder, so that moving it to `path` is one atomic step."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp").open("xb", buffering=0)
+    """A file in the same folder, so that moving it to `path` is one atomic step."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp").open("xb")

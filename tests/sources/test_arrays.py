@@ -15,9 +15,9 @@ from residualpose import ResidualPoseError, UsageError, open_source
 K = np.array([[300.0, 0, 15.5], [0, 310.0, 11.5], [0, 0, 1]])
 
 
-def read(path: Path, **options: object) -> np.ndarray:
+def read(path: Path, depth_unit: float | None = None) -> np.ndarray:
     """(N, H, W) metres of every frame."""
-    source = open_source(path, **({"camera": "300,300,16,12"} | options))
+    source = open_source(path, "300,300,16,12", depth_unit)
     return np.stack([frame.depth_m for frame in source])
 
 
@@ -70,7 +70,8 @@ def test_npz_stack_in_any_order(
     ],
 )
 def test_npz_names_say_the_unit(tmp_path: Path, key: str, values: float, metres: float) -> None:
-    np.savez(tmp_path / "a.npz", **{key: np.full((20, 20), values)}, labels=np.arange(3))
+    arrays: dict = {key: np.full((20, 20), values), "labels": np.arange(3)}
+    np.savez(tmp_path / "a.npz", **arrays)
     np.testing.assert_allclose(read(tmp_path / "a.npz"), metres, rtol=1e-6)
     np.testing.assert_allclose(read(tmp_path / "a.npz", depth_unit=0.5), values / 2, rtol=1e-6)
 

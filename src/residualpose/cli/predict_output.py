@@ -179,9 +179,20 @@ class Pictures:
         """Write the interactive page of the frames so far, if there are any."""
         if not self._page:
             return
-        from residualpose.drawing.html import write_html
+        from residualpose.drawing.html import PageFrame, render_html
 
-        write_html(self._folder / f"{self._stem}.html", self._page)
+        frames = [
+            PageFrame(
+                f"{Path(frame.source).name} frame {frame.index}",
+                frame.depth_m,
+                frame.camera,
+                stages.poses,
+                {"lifted": stages.lifted_m, "completed": stages.completed_m},
+            )
+            for frame, stages in self._page
+        ]
+        with replacing(self._folder / f"{self._stem}.html") as stream:
+            stream.write(render_html(frames).encode())
         self._page = []
 
     def _save(self, name: str, picture: np.ndarray) -> None:

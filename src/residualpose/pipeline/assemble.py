@@ -8,7 +8,7 @@ sought by joining pieces, best first, and then moving and exchanging them until 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _PERSON = _MISSING * _JOINTS
 _MAX_PIECES = 64
 _MAX_ROUNDS = 30
 _IMPROVEMENT = 1e-6
+RIV = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Pieces:
     """(M,) log odds of the piece's peaks, and of the limbs within it."""
     affinity: np.ndarray
     """(M, M) symmetric log odds of the limbs between two pieces; diagonal 0."""
+    known: dict[bytes, float] = field(default_factory=dict)
+    """Values already computed."""
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -49,12 +52,19 @@ class Pieces:
 
     def value(self, member: np.ndarray) -> np.ndarray:
         """(B,) value of each set of pieces (B, M) as one person; -inf where a joint is double."""
-        member = np.asarray(member, dtype=np.float64)
+        # The search asks for the same sets again and again.
+        keys = [row.tobytes() for row in np.packbits(member > 0, axis=1)]
+        new = {key: row for row, key in enumerate(keys) if key not in self.known}
+        if new:
+            self.known.update(zip(new, self._value(member[list(new.values())]), strict=True))
+        return np.array([self.known[key] for key in keys], dtype=np.float64)
+
+    def _value(self, member: np.ndarray) -> np.ndarray:
         joints = member @ self.joints
         value = np.full(len(member), -np.inf)
         valid = (joints <= 1.0).all(axis=1) & (joints.sum(axis=1) > 0)
         member, joints = member[valid], joints[valid]
-        pairs = 0.5 * np.einsum("bm,bm->b", member @ self.affinity, member)
+        pairs = 0.5 * ((member @ self.affinity) * member).sum(axis=1)
         value[valid] = (
             self.evidence.combined(member).log_evidence()
             + member @ self.support
@@ -67,15 +77,27 @@ class Pieces:
 
 def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
-    groups = _join(pieces, np.eye(len(pieces))[_most_supported(pieces)])
-    people = _improve(pieces, groups[pieces.value(groups) > 0])
-    return np.where(people.any(axis=0), _owner(people), NOBODY)
+    single = np.eye(len(pieces))[_most_supported(pieces)]
+    people, total = np.zeros((0, len(pieces))), 0.0
+    while True:
+        left = single[~(single @ people.T).any(axis=1)]
+        found = _people(pieces, _join(pieces, np.vstack([people, left])))
+        found = _improve(pieces, found)
+        worth = float(pieces.value(found).sum())
+        if worth < total + _IMPROVEMENT:
+            return np.where(people.any(axis=0), _owner(people), NOBODY)
+        people, total = found, worth
 
 
 def _most_supported(pieces: Pieces) -> np.ndarray:
     """Indices of the pieces to consider: in heavy clutter, the largest and strongest."""
     rank = pieces.joints.sum(axis=1) + pieces.support
     return np.sort(np.argsort(-rank, kind="stable")[:_MAX_PIECES])
+
+
+def _people(pieces: Pieces, groups: np.ndarray) -> np.ndarray:
+    """The groups that are worth more as a person than as clutter."""
+    return groups[pieces.value(groups) > 0]
 
 
 def _owner(people: np.ndarray) -> np.ndarray:
@@ -88,7 +110,7 @@ def _join(pieces: Pieces, groups: np.ndarray) -> np.ndarray:
     value = pieces.value(groups)
     fit = _fit(pieces, groups, value, np.arange(len(groups)))
     while fit.size and np.isfinite(fit.max()):
-        a, b = np.unravel_index(np.argmax(fit), fit.shape)
+        a, b = np.unravel_index(np.argmax(_lead(pieces, groups, fit)), fit.shape)
         groups[a] += groups[b]
         groups[b] = 0.0
         value[[a, b]] = pieces.value(groups[[a, b]])
@@ -98,23 +120,34 @@ def _join(pieces: Pieces, groups: np.ndarray) -> np.ndarray:
     return groups[groups.any(axis=1)]
 
 
+def _lead(pieces: Pieces, groups: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """(G, G) how far each join leads the joins it would rule out."""
+    joints = groups @ pieces.joints
+    clash = joints @ joints.T > 0
+    np.fill_diagonal(clash, False)
+    gain = np.maximum(fit, 0.0)
+    # rival[a, b]: the best join of a with a group that clashes with b.
+    rival = np.where(clash[None], gain[:, None, :], 0.0).max(axis=2)
+    return fit - RIV * np.maximum(rival, rival.T)
+
+
 def _fit(pieces: Pieces, groups: np.ndarray, value: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """(R, G) log odds that groups[rows] and groups are of one person; -inf where not to be joined."""
     fit = np.full((len(rows), len(groups)), -np.inf)
     joints = groups @ pieces.joints
     count = joints.sum(axis=1)
-    # Two lone joints say nothing of a body.
-    may = (joints[rows] @ joints.T == 0) & (count[rows, None] + count > 2)
+    # Two lone joints say nothing of a body, unless a limb connects them.
+    linked = groups[rows] @ pieces.affinity @ groups.T > 0
+    may = (joints[rows] @ joints.T == 0) & (linked | (count[rows, None] + count > 2))
     may &= (count > 0) & (count[rows, None] > 0)
-    if len(rows) > 1:
-        may = np.triu(may, 1)
-    r, g = np.nonzero(may)
+    square = len(rows) == len(groups)
+    r, g = np.nonzero(np.triu(may, 1) if square else may)
     alone = value[rows[r]] + value[g]
     odds = pieces.value(groups[rows[r]] + groups[g]) - alone + _PERSON
     # Two that would pass for people by themselves save the price of one when joined.
     saved = np.where((value[rows[r]] > 0) & (value[g] > 0), -_PERSON, 0.0)
     fit[r, g] = np.where(odds + saved > 0, odds, -np.inf)
-    return fit
+    return np.maximum(fit, fit.T) if square else fit
 
 
 def _improve(pieces: Pieces, people: np.ndarray) -> np.ndarray:
@@ -131,8 +164,7 @@ def _improve(pieces: Pieces, people: np.ndarray) -> np.ndarray:
             break
         best = int(np.argmax(gain))
         rows[target[best]], rows[source[best]] = to[best], rest[best]
-        people = rows[:nobody]
-        people = people[pieces.value(people) > 0]
+        people = _people(pieces, rows[:nobody])
     return people
 
 

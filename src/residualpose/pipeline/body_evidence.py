@@ -15,8 +15,11 @@ import numpy as np
 
 from residualpose.skeleton import ITOP15
 
-BODIES = 256
+BODIES = 128
 """Number of bodies compared with."""
+_ROWS = 8
+_SIZE_RANGE = (0.85, 1.6)
+"""Size of the made-up bodies relative to a person's: from a tall one to a child."""
 
 # Spread of each joint about its place in the nearest of the bodies, metres.
 _JOINT_SD_M = np.array(
@@ -143,15 +146,21 @@ class Evidence:
             [body, (body * xy[:, :, None]).sum(1, keepdims=True), (body**2).sum(1, keepdims=True)],
             axis=1,
         )
-        return cls(moments, (weight[:, None, None] * fit).reshape(len(joint), 4 * BODIES))
+        fit = (weight[:, None, None] * fit).reshape(len(joint), 4 * BODIES)
+        return cls(moments, fit.astype(np.float32))
 
     def combined(self, member: np.ndarray) -> Evidence:
         """Evidence of sets of rows: member (B, N) of 0 and 1 -> B rows."""
-        return Evidence(member @ self.moments, member @ self.fit)
+        # In products this small, linear algebra libraries do not start threads: they would cost
+        # more than the work, many times so on a busy machine.
+        rows = np.zeros((-(-len(member) // _ROWS), _ROWS, member.shape[1]), dtype=np.float32)
+        rows.reshape(-1, member.shape[1])[: len(member)] = member
+        fit = (rows @ self.fit).reshape(-1, 4 * BODIES)[: len(member)]
+        return Evidence(member @ self.moments, fit)
 
     def log_evidence(self) -> np.ndarray:
         """(B,) log of how much more probable each set is as one body than as clutter."""
-        weight, x, y, squares, density, joints, log_scale, known = self.moments.T[..., None]
+        weight, x, y, squares, density, joints, log_scale, known = self.moments.T.astype(np.float32)[..., None]
         body_x, body_y, cross, body = self.fit.reshape(len(self.fit), 4, BODIES).swapaxes(0, 1)
         image_var = np.maximum(squares - (x**2 + y**2) / weight, 1e-6)
         cross = cross - (x * body_x + y * body_y) / weight
@@ -159,8 +168,10 @@ class Evidence:
         # The scale t (metres a pixel) that maximises -(t^2 image_var - 2 t cross)/2 + freedom log t.
         freedom = 2.0 * (joints - 1.0)
         best = (cross + np.sqrt(cross**2 + 4.0 * image_var * freedom)) / (2.0 * image_var)
-        scale = np.where(known > 0, np.exp(log_scale / np.maximum(known, 1.0)), best)
-        scale = np.maximum(scale, 1e-9)
+        # Where the scale is known it may differ by the size of people only.
+        given = np.exp(log_scale / np.maximum(known, 1.0))
+        low, high = given * _SIZE_RANGE[0], given * _SIZE_RANGE[1]
+        scale = np.where(known > 0, np.clip(best, low, high), np.maximum(best, 1e-6))
         residual = scale**2 * image_var - 2.0 * scale * cross + body_var
         log_fit = freedom * np.log(scale) - residual / 2.0
         top = log_fit.max(axis=1, keepdims=True)

@@ -81,90 +81,122 @@ def group(
         limb_fields: (28, h, w) unit vectors along limbs, near 0 elsewhere.
         points_m: (N, 3) position of each candidate in the camera frame, metres; NaN unknown.
     """
-    agreement = _limb_agreement(peaks, limb_fields)
-    affinity = _limb_odds(peaks, agreement)
     if not len(peaks):
         return _people(peaks, np.zeros((0, 0), dtype=bool))
-    piece = _certain_pieces(peaks, agreement)
+    pairs = _limb_pairs(peaks, limb_fields)
+    affinity, metres_per_px = _limb_odds(peaks, pairs), None
+    if points_m is not None:
+        affinity = _gated(affinity, peaks.joint, points_m)
+        metres_per_px = _metres_per_px(peaks.xy_px, points_m)
+    piece = _certain_pieces(peaks, pairs, affinity)
     member = np.eye(piece.max() + 1)[:, piece]
     within = member @ affinity @ member.T
-    support = member @ (5.0 * (peaks.score - 0.45)) + 0.5 * np.diag(within)
+    area_px = float(np.prod(np.shape(limb_fields)[1:]))
+    evidence = Evidence.of_peaks(peaks.joint, peaks.xy_px, area_px, metres_per_px)
     pieces = Pieces(
         joints=member @ np.eye(_JOINTS)[peaks.joint],
-        evidence=Evidence.of_peaks(
-            peaks.joint, peaks.xy_px, float(np.prod(np.shape(limb_fields)[1:]))
-        ).combined(member),
-        support=support,
+        evidence=evidence.combined(member),
+        support=member @ (5.0 * (peaks.score - 0.45)) + 0.5 * np.diag(within),
         affinity=within - np.diag(np.diag(within)),
     )
     owner = assemble(pieces)[piece]
     return _people(peaks, np.arange(owner.max() + 1)[:, None] == owner)
 
 
-def _limb_agreement(peaks: Peaks, limb_fields: np.ndarray) -> np.ndarray:
-    """(N, N) mean of the field's component along the way between two candidates; NaN: no limb."""
-    agreement = np.full((len(peaks), len(peaks)), np.nan)
+@dataclass(frozen=True, slots=True)
+class _LimbPairs:
+    """Every two candidates that could be the ends of one limb."""
+
+    start: np.ndarray
+    end: np.ndarray
+    agreement: np.ndarray
+    """(E,) mean component of the field along the way from start to end, -1..1."""
+
+
+def _limb_pairs(peaks: Peaks, limb_fields: np.ndarray) -> _LimbPairs:
     of_joint = np.eye(_JOINTS, dtype=bool)[:, peaks.joint]
     limb, start, end = np.nonzero(of_joint[_LIMBS[:, 0], :, None] & of_joint[_LIMBS[:, 1], None])
     way = peaks.xy_px[end] - peaks.xy_px[start]
-    length = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
+    unit = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
     at = peaks.xy_px[start, None] + way[:, None] * np.linspace(0.05, 0.95, _SAMPLES)[:, None]
     col, row = np.rint(at).astype(np.int64).transpose(2, 0, 1)
     height, width = limb_fields.shape[1:]
     row, col = np.clip(row, 0, height - 1), np.clip(col, 0, width - 1)
-    unit = way / length
-    along = (
-        limb_fields[2 * limb[:, None], row, col] * unit[:, :1]
-        + limb_fields[2 * limb[:, None] + 1, row, col] * unit[:, 1:]
-    )
-    agreement[start, end] = agreement[end, start] = np.clip(along, -1.0, 1.0).mean(axis=1)
-    return agreement
+    along_x = limb_fields[2 * limb[:, None], row, col] * unit[:, :1]
+    along_y = limb_fields[2 * limb[:, None] + 1, row, col] * unit[:, 1:]
+    agreement = np.clip(np.nan_to_num(along_x + along_y), -1.0, 1.0).mean(axis=1)
+    return _LimbPairs(start, end, agreement)
 
 
-def _limb_odds(peaks: Peaks, agreement: np.ndarray) -> np.ndarray:
+def _limb_odds(peaks: Peaks, pairs: _LimbPairs) -> np.ndarray:
     """(N, N) log odds that two candidates are the ends of one limb; 0 for pairs that are no limb."""
-    weaker = np.minimum(peaks.score[:, None], peaks.score)
-    odds = 16.0 * (np.minimum(agreement, 0.7) - 0.25 * weaker)
+    weaker = np.minimum(peaks.score[pairs.start], peaks.score[pairs.end])
+    odds = 16.0 * (np.minimum(pairs.agreement, 0.7) - 0.25 * weaker)
     # Of a limb seen end-on, the field says little.
-    length = np.linalg.norm(peaks.xy_px[:, None] - peaks.xy_px, axis=-1)
-    odds = np.where(odds < 0, odds * np.clip((length - 1.0) / 4.0, 0.0, 1.0), odds)
-    return np.nan_to_num(odds)
+    length_px = np.linalg.norm(peaks.xy_px[pairs.end] - peaks.xy_px[pairs.start], axis=1)
+    odds = np.where(odds < 0, odds * np.clip((length_px - 1.0) / 4.0, 0.0, 1.0), odds)
+    matrix = np.zeros((len(peaks), len(peaks)))
+    matrix[pairs.start, pairs.end] = matrix[pairs.end, pairs.start] = odds
+    return matrix
 
 
-def _certain_pieces(peaks: Peaks, agreement: np.ndarray) -> np.ndarray:
+def _gated(affinity: np.ndarray, joint: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    """Affinity with doubt cast on two candidates farther apart than a person reaches."""
+    distance_m = np.linalg.norm(points_m[:, None] - points_m, axis=-1)
+    excess_m = np.nan_to_num(distance_m - reach_m()[joint[:, None], joint])
+    far = np.clip(excess_m / 0.2, 0.0, 1.0)
+    # Only doubt: the pixel of a true joint may show what is behind it.
+    return affinity - far * (1.5 + 0.7 * np.maximum(affinity, 0.0))
+
+
+def _metres_per_px(xy_px: np.ndarray, points_m: np.ndarray) -> np.ndarray | None:
+    """(N,) metres that a pixel spans at each candidate's depth; None where that cannot be told."""
+    known = np.isfinite(points_m).all(axis=1) & (points_m[:, 2] > 0)
+    if known.sum() < 2:
+        return None
+    slope = points_m[known, :2] / points_m[known, 2:]
+    offset_px = xy_px[known] - xy_px[known].mean(axis=0)
+    spread = float((offset_px**2).sum())
+    per_focal = float((offset_px * (slope - slope.mean(axis=0))).sum()) / max(spread, 1e-6)
+    if per_focal <= 0:
+        return None
+    return np.where(known, points_m[:, 2] * per_focal, np.nan)
+
+
+def _certain_pieces(peaks: Peaks, pairs: _LimbPairs, affinity: np.ndarray) -> np.ndarray:
     """(N,) piece of each candidate: sets that limbs without a rival hold together."""
-    rival = np.full_like(agreement, -1.0)
-    of_joint = [np.flatnonzero(peaks.joint == joint) for joint in range(_JOINTS)]
-    for start, end in _LIMBS:
-        block = np.nan_to_num(agreement[np.ix_(of_joint[start], of_joint[end])])
-        rivals = np.maximum(_others_max(block), _others_max(block.T).T)
-        rival[np.ix_(of_joint[start], of_joint[end])] = rivals
-        rival[np.ix_(of_joint[end], of_joint[start])] = rivals.T
-    certain = (np.nan_to_num(agreement) > _CERTAIN) & (agreement > rival + _LEAD)
-    return _without_doubles(peaks, np.where(certain, agreement, 0.0))
-
-
-def _others_max(block: np.ndarray) -> np.ndarray:
-    """For each entry, the largest of the other entries of its row; -1 where there is none."""
-    if block.shape[1] < 2:
-        return np.full_like(block, -1.0)
-    top = np.sort(block, axis=1)[:, -2:]
-    return np.where(block >= top[:, 1:], top[:, :1], top[:, 1:])
-
-
-def _without_doubles(peaks: Peaks, strength: np.ndarray) -> np.ndarray:
-    """(N,) connected component, the weakest limbs cut of any that holds a joint twice."""
-    strength = strength.copy()
+    rival = np.maximum(
+        _best_rival(pairs.start * _JOINTS + peaks.joint[pairs.end], pairs.agreement),
+        _best_rival(pairs.end * _JOINTS + peaks.joint[pairs.start], pairs.agreement),
+    )
+    certain = (pairs.agreement > _CERTAIN) & (pairs.agreement > rival + _LEAD)
+    certain &= affinity[pairs.start, pairs.end] > 0
+    start, end = pairs.start[certain], pairs.end[certain]
+    strength = pairs.agreement[certain]
     while True:
-        piece = connected_components(coo_matrix(strength), directed=False)[1]
-        joints = np.zeros((piece.max() + 1, _JOINTS), dtype=np.int64)
-        np.add.at(joints, (piece, peaks.joint), 1)
-        double = (joints > 1).any(axis=1)[piece]
+        graph = coo_matrix((strength, (start, end)), shape=(len(peaks), len(peaks)))
+        piece = connected_components(graph, directed=False)[1]
+        count = np.bincount(piece * _JOINTS + peaks.joint, minlength=_JOINTS * (piece.max() + 1))
+        double = (count.reshape(-1, _JOINTS) > 1).any(axis=1)[piece[start]]
         if not double.any():
             return piece
-        inside = np.where(double[:, None] & (strength > 0), strength, np.inf)
-        a, b = np.unravel_index(np.argmin(inside), inside.shape)
-        strength[a, b] = strength[b, a] = 0.0
+        # A person has no joint twice: the weakest limb of such a piece is cut.
+        keep = np.arange(len(start)) != np.argmin(np.where(double, strength, np.inf))
+        start, end, strength = start[keep], end[keep], strength[keep]
+
+
+def _best_rival(key: np.ndarray, agreement: np.ndarray) -> np.ndarray:
+    """(E,) the largest agreement among the others of the same key; -1 where there is none."""
+    order = np.lexsort((-agreement, key))
+    sorted_key, value = key[order], agreement[order]
+    first = np.searchsorted(sorted_key, sorted_key)
+    second = np.minimum(first + 1, len(key) - 1)
+    is_first = first == np.arange(len(key))
+    has_second = sorted_key[second] == sorted_key if len(key) else is_first
+    has_second &= second > first
+    rival = np.empty(len(key))
+    rival[order] = np.where(is_first, np.where(has_second, value[second], -1.0), value[first])
+    return rival
 
 
 def _people(peaks: Peaks, member: np.ndarray) -> People2D:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from residualpose import DepthFrame, Origin, Poses, ResidualPoseError
+from residualpose import DepthFrame, Origin, Poses, UsageError
 from residualpose.cli.main import COMMANDS, main
 
 K = np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
@@ -49,7 +49,7 @@ class FakeEstimator:
 
     def __init__(self, model: str | None = None, convention: str | None = None) -> None:
         if model not in (None, "fake"):
-            raise ResidualPoseError(f"{model}: no such model")
+            raise UsageError(f"no model {model!r}")
 
     def explain(self, frame: DepthFrame) -> FakeStages:
         if frame.index == self.interrupt_at:
@@ -222,7 +222,7 @@ BAD_REQUESTS = {
     "unknown convention": (
         ["predict", "{good}", "--output", "{out}", "--convention", "coco"], 2, "coco",
     ),
-    "unknown model": (["predict", "{good}", "--output", "{out}", "--model", "huge"], 1, "huge"),
+    "unknown model": (["predict", "{good}", "--output", "{out}", "--model", "huge"], 2, "huge"),
     "no such frames": (["predict", "{good}:5:9", "--output", "{out}"], 2, "none of its 1 frames"),
     "output is a file": (["predict", "{good}", "--output", "{good}"], 2, "found a file"),
     "output under a file": (["predict", "{good}", "--output", "{good}/out"], 2, "found a file"),

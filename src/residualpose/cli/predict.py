@@ -112,9 +112,10 @@ def _process(
     task = progress.add_task("frames", total=frames_ahead)
     for source in sources:
         try:
-            frames_ahead += len(source) - 1
+            count = len(source)
+            frames_ahead += count - 1
             progress.update(task, total=frames_ahead)
-            with output.file(source) as pictures:
+            with output.file(source, count) as pictures:
                 for frame in source:
                     stages = estimate.explain(frame)
                     output.add(frame, stages.poses)

@@ -19,6 +19,7 @@ from residualpose.results import JsonlWriter, replacing
 from residualpose.sources import FrameSource
 
 if TYPE_CHECKING:
+    from residualpose.drawing.html import PageFrame
     from residualpose.estimator import Stages
 
 Kind = Literal["jsonl", "png", "html"]
@@ -111,9 +112,9 @@ class RunOutput:
         self.people += len(poses)
 
     @contextmanager
-    def file(self, source: FrameSource) -> Iterator[Pictures]:
-        """The pictures of one file; its page is written at the end, also of a file that broke."""
-        pictures = Pictures(self._folder, self._stem(source), self._kinds, len(source))
+    def file(self, source: FrameSource, count: int) -> Iterator[Pictures]:
+        """The pictures of a file of `count` frames; its page is written also if the file breaks."""
+        pictures = Pictures(self._folder, self._stem(source), self._kinds, count)
         try:
             yield pictures
         except ResidualPoseError:
@@ -150,15 +151,27 @@ class Pictures:
         self._seen = 0
         chosen = np.linspace(0, count - 1, min(count, _PAGE_FRAMES)).round().astype(int)
         self._on_page = set(chosen.tolist()) if "html" in kinds else set()
-        self._page: list[tuple[DepthFrame, Stages]] = []
+        self._page: list[PageFrame] = []
 
     def add(self, frame: DepthFrame, stages: Stages) -> None:
         """Draw one frame, and keep it if it goes on the page."""
         if self._seen in self._on_page:
-            self._page.append((frame, stages))
+            self._page.append(_page_frame(frame, stages))
         self._seen += 1
-        if "png" not in self._kinds:
+        if "png" in self._kinds:
+            self._draw(frame, stages)
+
+    def write_page(self) -> None:
+        """Write the interactive page of the frames so far, if there are any."""
+        if not self._page:
             return
+        from residualpose.drawing.html import render_html
+
+        with replacing(self._folder / f"{self._stem}.html") as stream:
+            stream.write(render_html(self._page).encode())
+        self._page = []
+
+    def _draw(self, frame: DepthFrame, stages: Stages) -> None:
         from residualpose.drawing.overlay import draw_overlay_large
         from residualpose.drawing.pose3d import draw_pose3d
 
@@ -175,28 +188,21 @@ class Pictures:
             )
             self._save(f"{name}_3d_{stage}.png", picture)
 
-    def write_page(self) -> None:
-        """Write the interactive page of the frames so far, if there are any."""
-        if not self._page:
-            return
-        from residualpose.drawing.html import PageFrame, render_html
-
-        frames = [
-            PageFrame(
-                f"{Path(frame.source).name} frame {frame.index}",
-                frame.depth_m,
-                frame.camera,
-                stages.poses,
-                {"lifted": stages.lifted_m, "completed": stages.completed_m},
-            )
-            for frame, stages in self._page
-        ]
-        with replacing(self._folder / f"{self._stem}.html") as stream:
-            stream.write(render_html(frames).encode())
-        self._page = []
-
     def _save(self, name: str, picture: np.ndarray) -> None:
         from PIL import Image
 
         with replacing(self._folder / name) as stream:
             Image.fromarray(picture).save(stream, "PNG")
+
+
+def _page_frame(frame: DepthFrame, stages: Stages) -> PageFrame:
+    """What the page needs of a frame: less than all of its stages, so that maps can be freed."""
+    from residualpose.drawing.html import PageFrame
+
+    return PageFrame(
+        f"{Path(frame.source).name} frame {frame.index}",
+        frame.depth_m,
+        frame.camera,
+        stages.poses,
+        {"lifted": stages.lifted_m, "completed": stages.completed_m},
+    )

@@ -6,6 +6,8 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,29 +29,38 @@ _BROKEN = (
 
 def read_mat(path: Path) -> Recording:
     """Open `depth`, (H, W) or (N, H, W)."""
-    from scipy.io import loadmat, whosmat
+    from scipy.io import whosmat
+
+    with _decoding(path):
+        _refuse_hdf5(path)
+        shapes = {name: shape for name, shape, _ in whosmat(path)}
+    if "depth" not in shapes:
+        raise ResidualPoseError(
+            f"{path}: expected a variable named depth, found {', '.join(shapes) or 'none'}"
+        )
+    count = stack_shape(path, shapes["depth"], np.dtype(float))[0]
+    return Recording(count, partial(_frames, path))
+
+
+def _frames(path: Path, indices: range) -> Iterator[RawDepth]:
+    from scipy.io import loadmat
+
+    with _decoding(path):
+        loaded = loadmat(path, variable_names=["depth", "K"])
+        depth = np.asarray(loaded["depth"])
+    stack = depth.reshape(stack_shape(path, depth.shape, depth.dtype))
+    camera = camera_from_matrix(path, np.asarray(loaded["K"])) if "K" in loaded else None
+    yield from (RawDepth(stack[i], i, camera) for i in indices)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
     from scipy.io.matlab import MatReadError
 
-    with reading(path, "a MATLAB .mat file", *_BROKEN, MatReadError):
-        _refuse_hdf5(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy warns about odd headers; errors still raise
-            variables = {name: shape for name, shape, _ in whosmat(path)}
-            if "depth" not in variables:
-                raise ResidualPoseError(
-                    f"{path}: expected a variable named depth, "
-                    f"found {', '.join(variables) or 'none'}"
-                )
-            loaded = loadmat(path, variable_names=["depth", "K"])
-    depth = np.asarray(loaded["depth"])
-    count, height, width = stack_shape(path, depth.shape, depth.dtype)
-    stack = depth.reshape(count, height, width)
-    camera = camera_from_matrix(path, np.asarray(loaded["K"])) if "K" in loaded else None
-
-    def frames(indices: range) -> Iterator[RawDepth]:
-        return (RawDepth(stack[i], i, camera) for i in indices)
-
-    return Recording(count, frames)
+    # scipy warns about odd headers; what it cannot read still raises.
+    with reading(path, "a MATLAB .mat file", *_BROKEN, MatReadError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _refuse_hdf5(path: Path) -> None:

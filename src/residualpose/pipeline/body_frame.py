@@ -1,0 +1,79 @@
+"""The body's own upright frame, found from the trunk joints that are seen.
+
+Axes: x from the person's right to the left, y down, z = x cross y (backwards). A prior in this
+frame serves every heading. What counts as down is a hypothesis: see `frame_hypotheses`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from residualpose.skeleton import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER, TORSO
+
+LEVEL_DOWN = np.array([0.0, 1.0, 0.0])
+"""Down in the frame of a level camera (y down)."""
+
+_Y_UP = np.diag([1.0, -1.0, 1.0])
+# Log odds against a mirrored (y up) input and against a camera far from level. Taking the trunk for
+# the vertical costs little where the camera is level; missing a tilt moves a foot by half a metre.
+_MIRRORED_LOG_ODDS = -4.0
+_TRUNK_LOG_ODDS = -2.0
+
+
+def _first_finite(*candidates: np.ndarray) -> np.ndarray:
+    """The first of several (N, 3) estimates that is not NaN, row by row."""
+    result = candidates[0].copy()
+    for candidate in candidates[1:]:
+        rows = np.isnan(result).any(-1)
+        result[rows] = candidate[rows]
+    return result
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 1e-6, length, np.nan)
+
+
+def leftwards(joints_m: np.ndarray) -> np.ndarray:
+    """Right-to-left vector of the trunk, (N, 15, 3) -> (N, 3); NaN where nothing tells."""
+    neck = _first_finite(joints_m[:, NECK], joints_m[:, TORSO])
+    torso = _first_finite(joints_m[:, TORSO], joints_m[:, NECK])
+    pairs = []
+    for right, left, middle in ((R_SHOULDER, L_SHOULDER, neck), (R_HIP, L_HIP, torso)):
+        r, le = joints_m[:, right], joints_m[:, left]
+        pairs.append(_first_finite(le - r, 2 * (le - middle), 2 * (middle - r)))
+    known = ~np.isnan(pairs[0]).any(-1) | ~np.isnan(pairs[1]).any(-1)
+    total = np.nan_to_num(pairs[0]) + np.nan_to_num(pairs[1])
+    return np.where(known[:, None], total, np.nan)
+
+
+def trunk_down(joints_m: np.ndarray) -> np.ndarray:
+    """Unit direction from the upper to the lower trunk, (N, 15, 3) -> (N, 3); NaN if unknown."""
+    shoulders = (joints_m[:, R_SHOULDER] + joints_m[:, L_SHOULDER]) / 2
+    hips = (joints_m[:, R_HIP] + joints_m[:, L_HIP]) / 2
+    upper = _first_finite(joints_m[:, NECK], shoulders)
+    lower = _first_finite(hips, joints_m[:, TORSO])
+    return _unit(_first_finite(lower - upper, joints_m[:, TORSO] - upper))
+
+
+def upright_frame(joints_m: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Body axes as columns, (N, 15, 3) and unit down (3,) or (N, 3) -> (N, 3, 3); NaN if unknown."""
+    y = np.broadcast_to(down, (len(joints_m), 3))
+    left = leftwards(joints_m)
+    x = _unit(left - (left * y).sum(-1, keepdims=True) * y)
+    return np.stack([x, y, np.cross(x, y)], axis=-1)
+
+
+def frame_hypotheses(joints_m: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Candidate body axes (columns of 3x3 matrices) of one person (15, 3), with log odds.
+
+    A level camera; the same with mirrored axes (y up, as ITOP labels are); and, for any other
+    camera or a person lying down, the trunk itself as the vertical. Empty if the trunk is unknown.
+    """
+    one = joints_m[None]
+    candidates = (
+        (upright_frame(one, LEVEL_DOWN)[0], 0.0),
+        (_Y_UP @ upright_frame(one @ _Y_UP, LEVEL_DOWN)[0], _MIRRORED_LOG_ODDS),
+        (upright_frame(one, trunk_down(one))[0], _TRUNK_LOG_ODDS),
+    )
+    return [(axes, log_odds) for axes, log_odds in candidates if np.isfinite(axes).all()]

@@ -24,7 +24,8 @@ _PERSON = _MISSING * _JOINTS
 _MAX_PIECES = 64
 _MAX_ROUNDS = 30
 _IMPROVEMENT = 1e-6
-RIV = 0.7
+_CAUTION = 0.7
+"""Weight of the rivals when choosing what to join next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Pieces:
         return np.array([self.known[key] for key in keys], dtype=np.float64)
 
     def _value(self, member: np.ndarray) -> np.ndarray:
+        """(B,) as `value`, computed."""
         joints = member @ self.joints
         value = np.full(len(member), -np.inf)
         valid = (joints <= 1.0).all(axis=1) & (joints.sum(axis=1) > 0)
@@ -128,11 +130,11 @@ def _lead(pieces: Pieces, groups: np.ndarray, fit: np.ndarray) -> np.ndarray:
     gain = np.maximum(fit, 0.0)
     # rival[a, b]: the best join of a with a group that clashes with b.
     rival = np.where(clash[None], gain[:, None, :], 0.0).max(axis=2)
-    return fit - RIV * np.maximum(rival, rival.T)
+    return fit - _CAUTION * np.maximum(rival, rival.T)
 
 
 def _fit(pieces: Pieces, groups: np.ndarray, value: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(R, G) log odds that groups[rows] and groups are of one person; -inf where not to be joined."""
+    """(R, G) log odds that groups[rows] and groups are one person; -inf: not to be joined."""
     fit = np.full((len(rows), len(groups)), -np.inf)
     joints = groups @ pieces.joints
     count = joints.sum(axis=1)

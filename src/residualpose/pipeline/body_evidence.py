@@ -101,7 +101,7 @@ class Evidence:
     """Sums over joints from which `log_evidence` follows; rows of matching sets add up."""
 
     moments: np.ndarray
-    """(N, 8) weight, weight x, y, x^2 + y^2, log density, joints, log scales known, their number."""
+    """(N, 8) weight, weight x, y, x^2 + y^2, log density, joints, known log scales, number."""
     fit: np.ndarray
     """(N, 4 * BODIES) weight times body x, y; body . image; squared body."""
 
@@ -160,12 +160,13 @@ class Evidence:
 
     def log_evidence(self) -> np.ndarray:
         """(B,) log of how much more probable each set is as one body than as clutter."""
-        weight, x, y, squares, density, joints, log_scale, known = self.moments.T.astype(np.float32)[..., None]
+        moments = self.moments.astype(np.float32).T[..., None]
+        weight, x, y, squares, density, joints, log_scale, known = moments
         body_x, body_y, cross, body = self.fit.reshape(len(self.fit), 4, BODIES).swapaxes(0, 1)
         image_var = np.maximum(squares - (x**2 + y**2) / weight, 1e-6)
         cross = cross - (x * body_x + y * body_y) / weight
         body_var = body - (body_x**2 + body_y**2) / weight
-        # The scale t (metres a pixel) that maximises -(t^2 image_var - 2 t cross)/2 + freedom log t.
+        # The scale t, metres a pixel, of highest -(t^2 image_var - 2 t cross)/2 + freedom log t.
         freedom = 2.0 * (joints - 1.0)
         best = (cross + np.sqrt(cross**2 + 4.0 * image_var * freedom)) / (2.0 * image_var)
         # Where the scale is known it may differ by the size of people only.

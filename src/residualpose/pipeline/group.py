@@ -13,18 +13,26 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from residualpose.errors import ResidualPoseError
 from residualpose.pipeline.assemble import Pieces, assemble
-from residualpose.pipeline.body_evidence import Evidence, reach_m
+from residualpose.pipeline.body_evidence import Evidence
+from residualpose.pipeline.limb_odds import (
+    LimbPairs,
+    gated_by_depth,
+    limb_odds,
+    limb_pairs,
+    metres_per_px,
+)
 from residualpose.pipeline.peaks import Peaks, find_peaks
 from residualpose.skeleton import ITOP15
 
 _JOINTS = len(ITOP15.joints)
-_LIMBS = ITOP15.limb_array
-_SAMPLES = 12
-"""Points at which the field is read along a limb."""
+_FIELDS = 2 * len(ITOP15.limbs)
 _CERTAIN, _LEAD = 0.35, 0.3
 """A limb is certain from this agreement on, and if it leads its rivals by that much."""
 _MIN_JOINTS = 3
+_ON_TOP = 0.06
+"""Two joints coincide when they are nearer than this part of the person's extent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +71,15 @@ def group_people(part_maps: np.ndarray, limb_fields: np.ndarray) -> tuple[np.nda
         joints_px (P, 15, 2), pixels of that grid, NaN where absent, and joint_score (P, 15).
     """
     if np.ndim(part_maps) != 3 or len(part_maps) != _JOINTS:
-        raise ValueError(f"part_maps: expected ({_JOINTS}, h, w), got {np.shape(part_maps)}")
-    expected = (2 * len(_LIMBS), *np.shape(part_maps)[1:])
+        raise ResidualPoseError(f"part_maps: expected ({_JOINTS}, h, w), got {np.shape(part_maps)}")
+    expected = (_FIELDS, *np.shape(part_maps)[1:])
     if np.shape(limb_fields) != expected:
-        raise ValueError(f"limb_fields: expected {expected}, got {np.shape(limb_fields)}")
-    people = group(find_peaks(part_maps), limb_fields)
+        raise ResidualPoseError(f"limb_fields: expected {expected}, got {np.shape(limb_fields)}")
+    people = group(find_peaks(np.asarray(part_maps)), np.asarray(limb_fields))
     return people.joints_px, people.joint_score
 
 
-def group(
-    peaks: Peaks, limb_fields: np.ndarray, points_m: np.ndarray | None = None
-) -> People2D:
+def group(peaks: Peaks, limb_fields: np.ndarray, points_m: np.ndarray | None = None) -> People2D:
     """Divides joint candidates into people.
 
     Args:
@@ -83,16 +89,17 @@ def group(
     """
     if not len(peaks):
         return _people(peaks, np.zeros((0, 0), dtype=bool))
-    pairs = _limb_pairs(peaks, limb_fields)
-    affinity, metres_per_px = _limb_odds(peaks, pairs), None
+    pairs = limb_pairs(peaks, limb_fields)
+    affinity = limb_odds(peaks, pairs)
+    scale = None
     if points_m is not None:
-        affinity = _gated(affinity, peaks.joint, points_m)
-        metres_per_px = _metres_per_px(peaks.xy_px, points_m)
+        affinity = gated_by_depth(affinity, peaks.joint, points_m)
+        scale = metres_per_px(peaks.xy_px, points_m)
     piece = _certain_pieces(peaks, pairs, affinity)
     member = np.eye(piece.max() + 1)[:, piece]
     within = member @ affinity @ member.T
     area_px = float(np.prod(np.shape(limb_fields)[1:]))
-    evidence = Evidence.of_peaks(peaks.joint, peaks.xy_px, area_px, metres_per_px)
+    evidence = Evidence.of_peaks(peaks.joint, peaks.xy_px, area_px, scale)
     pieces = Pieces(
         joints=member @ np.eye(_JOINTS)[peaks.joint],
         evidence=evidence.combined(member),
@@ -103,67 +110,7 @@ def group(
     return _people(peaks, np.arange(owner.max() + 1)[:, None] == owner)
 
 
-@dataclass(frozen=True, slots=True)
-class _LimbPairs:
-    """Every two candidates that could be the ends of one limb."""
-
-    start: np.ndarray
-    end: np.ndarray
-    agreement: np.ndarray
-    """(E,) mean component of the field along the way from start to end, -1..1."""
-
-
-def _limb_pairs(peaks: Peaks, limb_fields: np.ndarray) -> _LimbPairs:
-    of_joint = np.eye(_JOINTS, dtype=bool)[:, peaks.joint]
-    limb, start, end = np.nonzero(of_joint[_LIMBS[:, 0], :, None] & of_joint[_LIMBS[:, 1], None])
-    way = peaks.xy_px[end] - peaks.xy_px[start]
-    unit = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
-    at = peaks.xy_px[start, None] + way[:, None] * np.linspace(0.05, 0.95, _SAMPLES)[:, None]
-    col, row = np.rint(at).astype(np.int64).transpose(2, 0, 1)
-    height, width = limb_fields.shape[1:]
-    row, col = np.clip(row, 0, height - 1), np.clip(col, 0, width - 1)
-    along_x = limb_fields[2 * limb[:, None], row, col] * unit[:, :1]
-    along_y = limb_fields[2 * limb[:, None] + 1, row, col] * unit[:, 1:]
-    agreement = np.clip(np.nan_to_num(along_x + along_y), -1.0, 1.0).mean(axis=1)
-    return _LimbPairs(start, end, agreement)
-
-
-def _limb_odds(peaks: Peaks, pairs: _LimbPairs) -> np.ndarray:
-    """(N, N) log odds that two candidates are the ends of one limb; 0 for pairs that are no limb."""
-    weaker = np.minimum(peaks.score[pairs.start], peaks.score[pairs.end])
-    odds = 16.0 * (np.minimum(pairs.agreement, 0.7) - 0.25 * weaker)
-    # Of a limb seen end-on, the field says little.
-    length_px = np.linalg.norm(peaks.xy_px[pairs.end] - peaks.xy_px[pairs.start], axis=1)
-    odds = np.where(odds < 0, odds * np.clip((length_px - 1.0) / 4.0, 0.0, 1.0), odds)
-    matrix = np.zeros((len(peaks), len(peaks)))
-    matrix[pairs.start, pairs.end] = matrix[pairs.end, pairs.start] = odds
-    return matrix
-
-
-def _gated(affinity: np.ndarray, joint: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-    """Affinity with doubt cast on two candidates farther apart than a person reaches."""
-    distance_m = np.linalg.norm(points_m[:, None] - points_m, axis=-1)
-    excess_m = np.nan_to_num(distance_m - reach_m()[joint[:, None], joint])
-    far = np.clip(excess_m / 0.2, 0.0, 1.0)
-    # Only doubt: the pixel of a true joint may show what is behind it.
-    return affinity - far * (1.5 + 0.7 * np.maximum(affinity, 0.0))
-
-
-def _metres_per_px(xy_px: np.ndarray, points_m: np.ndarray) -> np.ndarray | None:
-    """(N,) metres that a pixel spans at each candidate's depth; None where that cannot be told."""
-    known = np.isfinite(points_m).all(axis=1) & (points_m[:, 2] > 0)
-    if known.sum() < 2:
-        return None
-    slope = points_m[known, :2] / points_m[known, 2:]
-    offset_px = xy_px[known] - xy_px[known].mean(axis=0)
-    spread = float((offset_px**2).sum())
-    per_focal = float((offset_px * (slope - slope.mean(axis=0))).sum()) / max(spread, 1e-6)
-    if per_focal <= 0:
-        return None
-    return np.where(known, points_m[:, 2] * per_focal, np.nan)
-
-
-def _certain_pieces(peaks: Peaks, pairs: _LimbPairs, affinity: np.ndarray) -> np.ndarray:
+def _certain_pieces(peaks: Peaks, pairs: LimbPairs, affinity: np.ndarray) -> np.ndarray:
     """(N,) piece of each candidate: sets that limbs without a rival hold together."""
     rival = np.maximum(
         _best_rival(pairs.start * _JOINTS + peaks.joint[pairs.end], pairs.agreement),
@@ -211,4 +158,20 @@ def _people(peaks: Peaks, member: np.ndarray) -> People2D:
     score[seen], joints_px[seen] = peaks.score[index[seen]], peaks.xy_px[index[seen]]
     person_score = score.mean(axis=1)
     order = np.argsort(-person_score, kind="stable")
+    order = order[_not_covered(joints_px[order])]
     return People2D(joints_px[order], score[order], person_score[order], index[order])
+
+
+def _not_covered(joints_px: np.ndarray) -> np.ndarray:
+    """(P,) False for a small person that lies on a larger one, joint on joint of either side."""
+    count = np.isfinite(joints_px[..., 0]).sum(axis=1)
+    low, high = np.nanmin(joints_px, axis=1), np.nanmax(joints_px, axis=1)
+    near_px = _ON_TOP * np.linalg.norm(high - low, axis=1)
+    keep = np.ones(len(joints_px), dtype=bool)
+    for small, large in np.argwhere(count[:, None] <= 0.6 * count):
+        both = np.stack([joints_px[large], joints_px[large][list(ITOP15.mirror)]])
+        apart_px = np.linalg.norm(both - joints_px[small], axis=-1)
+        # Not within reach: also where either has no such joint.
+        on_top = (apart_px < near_px[large]).any(axis=0).sum()
+        keep[small] &= on_top < 0.75 * count[small]
+    return keep

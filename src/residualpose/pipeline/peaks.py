@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from residualpose.errors import ResidualPoseError
+
 MAX_PEAKS = 20
 """Most candidates kept of one joint."""
 _BLOB_SD_CELLS = 2.0
-"""Blobs wider than this are searched on averaged cells: noise makes many false tops on a wide one."""
+"""Wider blobs are searched on averaged cells: noise makes many false tops on a wide one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def find_peaks(part_maps: np.ndarray, threshold: float = 0.15) -> Peaks:
         threshold: lowest height of a candidate.
     """
     if np.ndim(part_maps) != 3:
-        raise ValueError(f"part_maps: expected (J, h, w), got {np.shape(part_maps)}")
+        raise ResidualPoseError(f"part_maps: expected (J, h, w), got {np.shape(part_maps)}")
     maps = np.nan_to_num(np.asarray(part_maps, dtype=np.float32), posinf=1.0, neginf=0.0)
     factor = max(1, round(_blob_sd_px(maps, threshold) / _BLOB_SD_CELLS))
     cells = _averaged(maps, factor)
@@ -65,11 +67,12 @@ def _blob_sd_px(maps: np.ndarray, threshold: float) -> float:
     joint, row, col = joint[inside], row[inside], col[inside]
     if not len(joint):
         return 1.0
-    slope_x = (maps[joint, row, col + 1] - maps[joint, row, col - 1]) / 2.0
-    slope_y = (maps[joint, row + 1, col] - maps[joint, row - 1, col]) / 2.0
+    slope_x = maps[joint, row, col + 1] - maps[joint, row, col]
+    slope_y = maps[joint, row + 1, col] - maps[joint, row, col]
     slopes = float(np.sum(slope_x**2 + slope_y**2))
     # 0.76: both sums are cut at 0.3 of the peak, which takes more from the slopes.
-    return float(np.sqrt(0.76 * np.sum(maps[joint, row, col] ** 2) / max(slopes, 1e-9)))
+    squares = float(np.sum(maps[joint, row, col] ** 2))
+    return min(float(np.sqrt(0.76 * squares / max(slopes, 1e-9))), min(height, width) / 8.0)
 
 
 def _averaged(maps: np.ndarray, factor: int) -> np.ndarray:
@@ -86,7 +89,7 @@ def _averaged(maps: np.ndarray, factor: int) -> np.ndarray:
 def _neighbourhood(
     cells: np.ndarray, joint: np.ndarray, row: np.ndarray, col: np.ndarray
 ) -> np.ndarray:
-    """(N, 9) values of the 3 x 3 cells around each candidate, row by row; mirrored at the border."""
+    """(N, 9) values of the 3 x 3 cells around each candidate, by rows; mirrored at the border."""
     step_row, step_col = np.divmod(np.arange(9), 3)
     last_row, last_col = cells.shape[1] - 1, cells.shape[2] - 1
     rows = last_row - np.abs(last_row - np.abs(row[:, None] + step_row - 1))

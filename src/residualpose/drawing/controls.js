@@ -225,7 +225,7 @@ function showFrame(index) {
     if (vec.length(vec.sub(middle, scene.orbit.target)) > 1.5) scene.orbit = viewpoint("corner");
   }
   pointAt(null);
-  addToggles();
+  if (scene) addToggles();
   addPeople();
   addTable();
   redraw();

@@ -1,0 +1,70 @@
+"""Fit the constants of a label convention: the shifts from our joints to a data set's labels.
+
+    python scripts/fit_convention.py FRAMES.npz [--model MODEL]
+
+FRAMES.npz holds depth_mm (N, H, W), K (3, 3) and joints_m (N, 15, 3) in the camera frame. For each
+kind of joint the shift along the limb, outwards and along the viewing ray is the robust least
+squares fit of label minus estimate, over the frames where the estimate is within 25 cm. Prints the
+table to paste into src/residualpose/conventions.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from residualpose import Camera, PoseEstimator
+from residualpose.conventions import JOINT_KIND, directions
+
+NEAR_M = 0.25
+ROBUST_M = 0.03
+
+
+def estimates(path: Path, model: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Our joints and the labels, (N, 15, 3) each, of the best person of every frame."""
+    with np.load(path, allow_pickle=False) as data:
+        depth_mm, K, truth_m = data["depth_mm"], data["K"], data["joints_m"]
+    camera = Camera(K[0, 0], K[1, 1], K[0, 2], K[1, 2])
+    estimate = PoseEstimator(model)
+    ours = np.full(truth_m.shape, np.nan)
+    for i, depth in enumerate(depth_mm):
+        poses = estimate(depth.astype(np.float32) / 1000, camera)
+        if len(poses):
+            ours[i] = poses.joints_m[int(np.argmax(poses.person_score))]
+    return ours, truth_m
+
+
+def fit_kind(ours_m: np.ndarray, truth_m: np.ndarray, kind: str) -> np.ndarray:
+    """(3,) metres along, outward and away for one kind of joint."""
+    joints = [j for j, name in enumerate(JOINT_KIND) if name == kind]
+    axes = directions(ours_m)[:, joints].reshape(-1, 3, 3)
+    error = (truth_m - ours_m)[:, joints].reshape(-1, 3)
+    use = np.linalg.norm(np.nan_to_num(error, nan=9.0), axis=1) < NEAR_M
+    axes, error = axes[use], error[use]
+
+    def residual(shift: np.ndarray) -> np.ndarray:
+        # A little pull to zero settles what the frames do not tell.
+        return np.concatenate([(error - axes.transpose(0, 2, 1) @ shift).ravel(), 0.3 * shift])
+
+    return least_squares(residual, np.zeros(3), loss="soft_l1", f_scale=ROBUST_M).x
+
+
+def main() -> int:
+    """Fit and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("frames", type=Path)
+    parser.add_argument("--model")
+    arguments = parser.parse_args()
+    ours, truth = estimates(arguments.frames, arguments.model)
+    for kind in dict.fromkeys(JOINT_KIND):
+        along, outward, away = fit_kind(ours, truth, kind)
+        sys.stdout.write(f'        "{kind}": Shift({along:.3f}, {outward:.3f}, {away:.3f}),\n')
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -86,4 +86,4 @@ def test_blocks_and_commands_are_found() -> None:
     first, second, third = blocks(text)
     assert (first.reason, first.text) == ("needs a camera", "x = 1\n")
     assert commands(second.text) == "echo a \\\n    b\necho c"
-    assert (third.reason, third.text, third.line) == (None, "y = 2\n", 13)
+    assert (third.reason, third.text, third.line) == (None, "y = 2\n", 14)

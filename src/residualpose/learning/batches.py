@@ -55,10 +55,11 @@ class FrameStore:
 
 
 def make_batch(store: FrameStore, step: int, size: int, seed: int, device: torch.device) -> Batch:
-    """Batch number `step`: random frames, half of them mirrored, each with a random sensor's faults."""
+    """Batch `step`: random frames, half of them mirrored, each with a random sensor's faults."""
     rng = np.random.default_rng([seed, step])
     shards = store.at_step(step)
-    rows = [(shards[s], int(rng.integers(len(shards[s])))) for s in rng.integers(len(shards), size=size)]
+    chosen = [shards[s] for s in rng.integers(len(shards), size=size)]
+    rows = [(shard, int(rng.integers(len(shard)))) for shard in chosen]
 
     def stack(field: str) -> Tensor:
         return torch.from_numpy(np.stack([getattr(s, field)[i] for s, i in rows])).to(device)

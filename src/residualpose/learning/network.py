@@ -15,6 +15,8 @@ from residualpose.skeleton import ITOP15
 
 N_JOINTS = len(ITOP15.joints)
 N_FIELDS = 2 * len(ITOP15.limbs)
+OFFSET_SCALE_M = 0.1
+"""Unit of the offset channels, so that all outputs have a like range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,9 @@ class PoseNetwork(nn.Module):
     """Depth image to part maps, limb fields and surface-to-joint depth offsets.
 
     Input (B, 1, H, W) metres, 0 = no reading, H and W multiples of 16, at the focal length of
-    the training frames (see pipeline/normalise.py). Each output is at stride 2: part maps (B, 15, H/2, W/2) in 0..1 after training, limb fields (B, 28, ...) unit
-    vectors along each limb, offsets (B, 15, ...) metres from the seen surface to the joint.
+    the training frames (see pipeline/normalise.py). Output at stride 4, and finer at stride 2:
+    part maps (B, 15, h, w) in 0..1 after training, limb fields (B, 28, h, w) unit vectors along
+    each limb, offsets (B, 15, h, w) from the seen surface to the joint, in `OFFSET_SCALE_M`.
     """
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
@@ -150,7 +153,3 @@ def split_maps(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Stacked maps (B, 58, h, w) to part maps, limb fields and offsets in metres."""
     parts, fields, offsets = maps.split([N_JOINTS, N_FIELDS, N_JOINTS], dim=1)
     return parts, fields, offsets * OFFSET_SCALE_M
-
-
-OFFSET_SCALE_M = 0.1
-"""Unit of the offset channels, so that all outputs have a like range."""

@@ -118,9 +118,7 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(half[:, 0] > 0, picked, np.nan)
 
 
-def _ray_covariance(
-    points_m: np.ndarray, lateral_m: np.ndarray, along_m: np.ndarray
-) -> np.ndarray:
+def _ray_covariance(points_m: np.ndarray, lateral_m: np.ndarray, along_m: np.ndarray) -> np.ndarray:
     """(N, 3, 3) with sd `along_m` in the viewing direction and `lateral_m` across it."""
     ray = points_m / np.linalg.norm(points_m, axis=-1, keepdims=True)
     outer = ray[..., :, None] * ray[..., None, :]

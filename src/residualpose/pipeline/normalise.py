@@ -15,7 +15,8 @@ from residualpose.errors import ResidualPoseError
 from residualpose.frames import DepthFrame
 
 MULTIPLE_PX = 16
-MAX_SIDE_PX = 768
+SIDES_PX = (8, 768)
+"""Shortest and longest side of the resampled image."""
 MAX_DEPTH_M = 12.0
 
 
@@ -32,38 +33,24 @@ class NetworkInput:
 def normalise(frame: DepthFrame, focal_px: float) -> NetworkInput:
     """Resample a frame to a focal length.
 
-    A pixel of the result takes the lower median of the readings it covers: never a mixture of near
-    and far, and a reading wherever one of the covered pixels has one.
+    Where pixels shrink, each takes the lower median of 2 x 2 readings inside it: never a mixture
+    of near and far, and a reading wherever one of the four is one.
 
     Raises:
-        ResidualPoseError: the field of view is too wide for a pinhole image.
+        ResidualPoseError: the field of view is too wide or too narrow for the network.
     """
     source = frame.camera
     scale_x, scale_y = focal_px / source.fx, focal_px / source.fy
     width, height = round(frame.width * scale_x), round(frame.height * scale_y)
-    if not (4 <= width <= MAX_SIDE_PX and 4 <= height <= MAX_SIDE_PX):
-        raise ResidualPoseError(
-            f"{frame.source or 'frame'}: {frame.width}x{frame.height} pixels with focal length "
-            f"{source.fx:.0f} px is a field of view of {_field_of_view(frame):.0f} degrees; "
-            "expected 3 to 138: check the camera"
-        )
-    camera = Camera(
-        focal_px, focal_px, (source.cx + 0.5) * scale_x - 0.5, (source.cy + 0.5) * scale_y - 0.5
-    )
+    if not all(SIDES_PX[0] <= side <= SIDES_PX[1] for side in (width, height)):
+        raise ResidualPoseError(_field_of_view_message(frame, focal_px))
+    resized = source.resized(scale_x, scale_y)
+    camera = Camera(focal_px, focal_px, resized.cx, resized.cy)
     taps = 2 if 1 / scale_x >= 1.5 else 1
     u, v = _tap_positions(width, taps), _tap_positions(height, taps)
-    if source.distortion:
-        grid = np.stack(np.meshgrid(u, v), -1)
-        px = source.project(camera.rays(grid)).round()
-        inside = ((px >= 0) & (px < [frame.width, frame.height])).all(-1)
-        px = np.where(inside[..., None], px, 0).astype(np.int64)
-        fine = np.where(inside, frame.depth_m[px[..., 1], px[..., 0]], np.float32(0))
-    else:
-        columns = np.clip(((u + 0.5) / scale_x - 0.5).round(), 0, frame.width - 1).astype(np.int64)
-        rows = np.clip(((v + 0.5) / scale_y - 0.5).round(), 0, frame.height - 1).astype(np.int64)
-        fine = frame.depth_m[rows[:, None], columns]
+    fine = _undistorted(frame, camera, u, v) if source.distortion else _read(frame, camera, u, v)
     depth = _lower_median(fine, taps) if taps > 1 else fine
-    padded = np.zeros((-(-height // MULTIPLE_PX) * MULTIPLE_PX, -(-width // MULTIPLE_PX) * MULTIPLE_PX), np.float32)
+    padded = np.zeros([-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in depth.shape], np.float32)
     padded[:height, :width] = np.where(depth < MAX_DEPTH_M, depth, 0)
     return NetworkInput(padded, camera)
 
@@ -71,6 +58,24 @@ def normalise(frame: DepthFrame, focal_px: float) -> NetworkInput:
 def _tap_positions(count: int, taps: int) -> np.ndarray:
     """Positions of `taps` samples inside each of `count` pixels, in pixels."""
     return (np.arange(count * taps) + 0.5) / taps - 0.5
+
+
+def _read(frame: DepthFrame, camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Readings nearest to columns u and rows v of another undistorted camera's image."""
+    source = frame.camera
+    columns = ((u + 0.5) * (source.fx / camera.fx) - 0.5).round()
+    rows = ((v + 0.5) * (source.fy / camera.fy) - 0.5).round()
+    columns = np.clip(columns, 0, frame.width - 1).astype(np.int64)
+    rows = np.clip(rows, 0, frame.height - 1).astype(np.int64)
+    return frame.depth_m[rows[:, None], columns]
+
+
+def _undistorted(frame: DepthFrame, camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """As `_read`, from a distorted image; 0 where the ray falls outside it."""
+    pixels = frame.camera.project(camera.rays(np.stack(np.meshgrid(u, v), -1))).round()
+    inside = np.all((pixels >= 0) & (pixels < [frame.width, frame.height]), axis=-1)
+    pixels = np.where(inside[..., None], pixels, 0).astype(np.int64)
+    return np.where(inside, frame.depth_m[pixels[..., 1], pixels[..., 0]], np.float32(0))
 
 
 def _lower_median(fine: np.ndarray, taps: int) -> np.ndarray:
@@ -84,5 +89,16 @@ def _lower_median(fine: np.ndarray, taps: int) -> np.ndarray:
     return np.where(valid > 0, picked, np.float32(0))
 
 
-def _field_of_view(frame: DepthFrame) -> float:
-    return float(np.degrees(2 * np.arctan(frame.width / 2 / frame.camera.fx)))
+def _field_of_view_message(frame: DepthFrame, focal_px: float) -> str:
+    source = frame.camera
+    found = [_degrees(frame.width / source.fx), _degrees(frame.height / source.fy)]
+    low, high = (_degrees(side / focal_px) for side in SIDES_PX)
+    return (
+        f"{frame.source or 'frame'}: {frame.width}x{frame.height} pixels with focal lengths "
+        f"{source.fx:.0f} and {source.fy:.0f} px are a field of view of {found[0]:.0f} x "
+        f"{found[1]:.0f} degrees; expected {low:.0f} to {high:.0f}: check the camera"
+    )
+
+
+def _degrees(size_at_unit_distance: float) -> float:
+    return float(np.degrees(2 * np.arctan(size_at_unit_distance / 2)))

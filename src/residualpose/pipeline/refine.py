@@ -124,7 +124,7 @@ class Refiner:
             frames = RayFrames.of(joints[rows])
             x = features(frames, joints[rows], joint_score[rows], origin[rows], covariance[rows])
             residual, log_sd = (np.asarray(o) for o in self._session.run(None, {"features": x}))
-            known = np.isfinite(joints[rows]).all(-1)[..., None]
+            known = np.isfinite(joints[rows]).all(-1, keepdims=True)
             moved = joints[rows] + frames.turn_back(residual * RESIDUAL_SCALE_M)
             joints[rows] = np.where(known, moved, np.nan)
             spread = _covariance(frames, log_sd)

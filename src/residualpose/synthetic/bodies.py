@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from residualpose.errors import MissingExtraError
 from residualpose.synthetic.body_pose import REFERENCE_DIRECTION, SEGMENT_PARENT, SEGMENTS, BodyPose
+
+if TYPE_CHECKING:
+    from anny import Anny
 
 PARTS = (*SEGMENTS, "clavicle_r", "clavicle_l")
 """What a vertex can hang on: the pose's segments and two collar bones that follow the arms."""
@@ -110,7 +114,8 @@ def make_bank(count: int, seed: int = 0) -> BodyBank:
         raise MissingExtraError(error.name or "anny", "synthetic") from None
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = anny.Anny()
+        # Only rest shapes are asked of it; its default skinning would load a GPU compiler.
+        model = anny.Anny(skinning_method="lbs")
         _, phenotypes = SimpleShapeDistribution(model).sample(count)
         rest_vertices, rest_heads = _rest_shapes(model, phenotypes, count)
     flip = torch.tensor([-1.0, -1.0, 1.0])  # anny faces -y; we face +y
@@ -129,12 +134,16 @@ def make_bank(count: int, seed: int = 0) -> BodyBank:
     )  # fmt: skip
 
 
-def _rest_shapes(model, phenotypes: dict, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _rest_shapes(
+    model: Anny, phenotypes: dict[str, torch.Tensor], count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rest vertices (N, V, 3) and bone heads (N, B, 3) in anny's axes, metres."""
     vertices, heads = [], []
     for start in range(0, count, 16):
         rows = {k: v[start : start + 16].to(model.dtype) for k, v in phenotypes.items()}
         _, shape, local, face = model.get_tensor_inputs(None, rows, None, None)
-        rest = model.get_rest_model(model._get_phenotype_blendshape_coefficients(shape, local, face))
+        mixture = model._get_phenotype_blendshape_coefficients(shape, local, face)
+        rest = model.get_rest_model(mixture)
         vertices.append(rest["rest_vertices"].float())
         heads.append(rest["rest_bone_heads"].float())
     return torch.cat(vertices), torch.cat(heads)
@@ -178,7 +187,8 @@ def rotation_between(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     skew = torch.stack(
         [zero, -v[..., 2], v[..., 1], v[..., 2], zero, -v[..., 0], -v[..., 1], v[..., 0], zero], -1
     ).unflatten(-1, (3, 3))
-    return torch.eye(3, dtype=a.dtype) + skew + skew @ skew / (1 + c).clamp_min(1e-6)[..., None, None]
+    curl = skew @ skew / (1 + c).clamp_min(1e-6)[..., None, None]
+    return torch.eye(3, dtype=a.dtype) + skew + curl
 
 
 def _joints(
@@ -227,8 +237,9 @@ def part_transforms(bank: BodyBank, body: int, pose: BodyPose) -> tuple[torch.Te
 
 
 def _collar(target: torch.Tensor, arm: int, side: float) -> torch.Tensor:
-    """The collar bone rises with a raised arm (a quarter of the angle past 40 degrees) and comes
-    forward with an arm reaching forward, as shoulders do.
+    """(3, 3) world rotation of a collar bone, which follows its arm up and forward.
+
+    It rises by a quarter of the angle past 40 degrees, as shoulders do.
     """
     down = target.new_tensor([0.0, 0.0, -1.0])
     direction = target[_CHEST].T @ (target[arm] @ down)

@@ -51,6 +51,8 @@ _FORE = ("forearm_r", "forearm_l")
 _THIGH = ("thigh_r", "thigh_l")
 _SHIN = ("shin_r", "shin_l")
 _FOOT = ("foot_r", "foot_l")
+_SKIRT_ROWS, _SKIRT_AROUND = 8, 28
+"""Vertices of a skirt from the waist down, and around."""
 
 
 def dress(bank: BodyBank, body: int, rng: np.random.Generator) -> Outfit:
@@ -137,28 +139,31 @@ def _attachments(bank: BodyBank, body: int, rng: np.random.Generator) -> tuple[A
     joints = bank.joints_m[body].numpy()
     head, neck, torso = joints[0], joints[1], joints[8]
     found: list[Attachment] = []
-
-    def add(part: str, kind: int, centre: np.ndarray, half: list[float], what: Material) -> None:
-        T = np.eye(4, dtype=np.float32)
-        turn = np.linalg.qr(rng.normal(0, 0.25, (3, 3)) + np.eye(3))[0]
-        T[:3, :3] = turn * np.asarray(half)
-        T[:3, 3] = centre
-        found.append(Attachment(PARTS.index(part), kind, T, what))
-
     u = rng.uniform
+
+    def add(
+        part: str, kind: int, centre_m: np.ndarray, half_m: list[float], material: Material
+    ) -> None:
+        found.append(_attachment(part, kind, centre_m, half_m, material, rng))
+
     if rng.random() < 0.18:  # long hair down the back, or a bun
         drop = u(0.02, 0.22)
-        add("head", 1, head + [0, -0.08, 0.02 - drop], [u(0.06, 0.1), 0.05, 0.06 + drop], Material.HAIR)
+        centre = _from(head, 0, -0.08, 0.02 - drop)
+        add("head", 1, centre, [u(0.06, 0.1), 0.05, 0.06 + drop], Material.HAIR)
     if rng.random() < 0.1:  # cap or hat
         brim = u(0.0, 0.09)
-        add("head", 1, head + [0, 0.0, 0.09], [0.1, 0.12, u(0.05, 0.09)], Material.CLOTH)
-        add("head", 1, head + [0, brim, 0.07], [0.09 + brim / 2, 0.1 + brim / 2, 0.012], Material.CLOTH)
+        add("head", 1, _from(head, 0, 0, 0.09), [0.1, 0.12, u(0.05, 0.09)], Material.CLOTH)
+        wide = [0.09 + brim / 2, 0.1 + brim / 2, 0.012]
+        add("head", 1, _from(head, 0, brim, 0.07), wide, Material.CLOTH)
     if rng.random() < 0.08:  # rucksack
-        centre = (neck + torso) / 2 + [0, -0.16 - u(0, 0.05), -0.05]
-        add("chest", rng.integers(2), centre, [u(0.12, 0.18), u(0.05, 0.12), u(0.15, 0.25)], Material.HELD)
+        centre = _from((neck + torso) / 2, 0, -0.16 - u(0, 0.05), -0.05)
+        kind = int(rng.integers(2))
+        half = [u(0.12, 0.18), u(0.05, 0.12), u(0.15, 0.25)]
+        add("chest", kind, centre, half, Material.HELD)
     if rng.random() < 0.06:  # belly bag or satchel at the hip
         side = rng.choice([-1, 1])
-        add("pelvis", 0, torso + [side * u(0, 0.2), u(-0.1, 0.14), -0.2], [0.12, 0.05, 0.1], Material.HELD)
+        centre = _from(torso, side * u(0, 0.2), u(-0.1, 0.14), -0.2)
+        add("pelvis", 0, centre, [0.12, 0.05, 0.1], Material.HELD)
     for hand, name in ((joints[6], "hand_r"), (joints[7], "hand_l")):
         if rng.random() < 0.1:
             half = [u(0.01, 0.1), u(0.01, 0.1), u(0.02, 0.16)]
@@ -166,41 +171,76 @@ def _attachments(bank: BodyBank, body: int, rng: np.random.Generator) -> tuple[A
     return tuple(found)
 
 
-def _with_skirt(
-    outfit: Outfit, bank: BodyBank, body: int, rng: np.random.Generator, around: int = 28
-) -> Outfit:
-    """Add a skirt or the lower half of a coat: a tube from the waist to above or below the knees."""
-    joints = bank.joints_m[body]
-    hips, knees = joints[9:11].mean(0), joints[11:13].mean(0)
-    rows = 8
+def _from(point_m: np.ndarray, right: float, forward: float, up: float) -> np.ndarray:
+    """A point moved in the rest pose's axes, metres."""
+    return point_m + np.array([right, forward, up])
+
+
+def _attachment(
+    part: str,
+    kind: int,
+    centre_m: np.ndarray,
+    half_m: list[float],
+    material: Material,
+    rng: np.random.Generator,
+) -> Attachment:
+    """A primitive of given half sizes, a little tilted."""
+    T = np.eye(4, dtype=np.float32)
+    tilt = np.linalg.qr(rng.normal(0, 0.25, (3, 3)) + np.eye(3))[0]
+    T[:3, :3] = tilt * np.asarray(half_m)
+    T[:3, 3] = centre_m
+    return Attachment(PARTS.index(part), kind, T, material)
+
+
+def _with_skirt(outfit: Outfit, bank: BodyBank, body: int, rng: np.random.Generator) -> Outfit:
+    """Add a skirt or the lower half of a coat: a tube from the waist to around the knees."""
     length = rng.uniform(0.5, 1.5)
-    down = torch.linspace(-0.15, length, rows)[:, None]
-    angle = torch.arange(around)[None] * (2 * math.pi / around)
-    flare = 1 + down.clamp_min(0) * rng.uniform(0.05, 0.4)
-    folds = 1 + 0.04 * torch.sin(angle * rng.integers(4, 9)) * down.clamp_min(0)
-    wide = (joints[9, 0] - joints[10, 0]).abs() * 0.5
-    x = (wide + 0.085) * flare * folds * torch.cos(angle)
-    y = (0.6 * wide + 0.085) * flare * folds * torch.sin(angle)
-    z = (knees - hips)[2] * down.expand(rows, around)
-    ring = torch.stack([x + hips[0], y + hips[1], z + hips[2]], -1).reshape(-1, 3)
-    weights = torch.zeros(rows, around, len(PARTS))
-    follow = (down * 1.2).clamp(0, 0.85).expand(rows, around)
-    right = (0.5 + 0.6 * torch.cos(angle)).clamp(0, 1).expand(rows, around)
-    weights[..., PARTS.index("pelvis")] = 1 - follow
-    weights[..., PARTS.index("thigh_r")] = follow * right
-    weights[..., PARTS.index("thigh_l")] = follow * (1 - right)
-    first = len(outfit.vertices_m)
-    r, c = torch.meshgrid(torch.arange(rows - 1), torch.arange(around), indexing="ij")
-    a, b = first + r * around + c, first + r * around + (c + 1) % around
-    quads = torch.cat(
-        [torch.stack([a, a + around, b], -1), torch.stack([b, a + around, b + around], -1)]
-    ).reshape(-1, 3)
-    both = torch.cat([quads, quads.flip(1)])  # seen from inside as well
+    down = torch.linspace(-0.15, length, _SKIRT_ROWS)[:, None]
+    angle = torch.arange(_SKIRT_AROUND)[None] * (2 * math.pi / _SKIRT_AROUND)
+    ring = _skirt_vertices(bank.joints_m[body], down, angle, rng)
+    weights = _skirt_weights(down, angle)
+    triangles = _tube_triangles(len(outfit.vertices_m))
     kind = Material.DARK_CLOTH if rng.random() < 0.3 else Material.CLOTH
     return Outfit(
         torch.cat([outfit.vertices_m, ring]),
-        torch.cat([outfit.weights, weights.reshape(-1, len(PARTS))]),
-        torch.cat([outfit.triangles, both]),
-        torch.cat([outfit.material, torch.full((len(both),), int(kind))]),
+        torch.cat([outfit.weights, weights]),
+        torch.cat([outfit.triangles, triangles]),
+        torch.cat([outfit.material, torch.full((len(triangles),), int(kind))]),
         outfit.attachments,
     )
+
+
+def _skirt_vertices(
+    joints_m: torch.Tensor, down: torch.Tensor, angle: torch.Tensor, rng: np.random.Generator
+) -> torch.Tensor:
+    """Rings of vertices, row by row; `down` is in units of hips to knees."""
+    hips, knees = joints_m[9:11].mean(0), joints_m[11:13].mean(0)
+    flare = 1 + down.clamp_min(0) * rng.uniform(0.05, 0.4)
+    folds = 1 + 0.04 * torch.sin(angle * int(rng.integers(4, 9))) * down.clamp_min(0)
+    wide = (joints_m[9, 0] - joints_m[10, 0]).abs() * 0.5
+    x = (wide + 0.085) * flare * folds * torch.cos(angle)
+    y = (0.6 * wide + 0.085) * flare * folds * torch.sin(angle)
+    z = (knees - hips)[2] * down.expand(_SKIRT_ROWS, _SKIRT_AROUND)
+    return torch.stack([x + hips[0], y + hips[1], z + hips[2]], -1).reshape(-1, 3)
+
+
+def _skirt_weights(down: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
+    """Skinning weights of the rings: the lower, the more they follow the thigh of their side."""
+    weights = torch.zeros(_SKIRT_ROWS, _SKIRT_AROUND, len(PARTS))
+    follow = (down * 1.2).clamp(0, 0.85).expand(_SKIRT_ROWS, _SKIRT_AROUND)
+    right = (0.5 + 0.6 * torch.cos(angle)).clamp(0, 1).expand(_SKIRT_ROWS, _SKIRT_AROUND)
+    weights[..., PARTS.index("pelvis")] = 1 - follow
+    weights[..., PARTS.index("thigh_r")] = follow * right
+    weights[..., PARTS.index("thigh_l")] = follow * (1 - right)
+    return weights.reshape(-1, len(PARTS))
+
+
+def _tube_triangles(first: int) -> torch.Tensor:
+    """Triangles between neighbouring rings of vertices from number `first` on, both sides."""
+    rows, around = torch.arange(_SKIRT_ROWS - 1), torch.arange(_SKIRT_AROUND)
+    r, c = torch.meshgrid(rows, around, indexing="ij")
+    a, b = first + r * _SKIRT_AROUND + c, first + r * _SKIRT_AROUND + (c + 1) % _SKIRT_AROUND
+    below = a + _SKIRT_AROUND, b + _SKIRT_AROUND
+    quads = torch.cat([torch.stack([a, below[0], b], -1), torch.stack([b, *below], -1)])
+    quads = quads.reshape(-1, 3)
+    return torch.cat([quads, quads.flip(1)])  # seen from inside as well

@@ -1,4 +1,4 @@
-"""One rendered frame: dressed people in a room, seen by a camera, with everything known about them."""
+"""One rendered frame: dressed people in a room, seen by a camera, with the truth about them."""
 
 from __future__ import annotations
 
@@ -179,9 +179,8 @@ def _draw_bodies(
         triangles.append(figure.triangles + first)
         labels.append((number << 4) | figure.material)
         first += len(figure.points_m)
-    return rasterise(
-        torch.cat(points), torch.cat(triangles), torch.cat(labels), camera, config.width, config.height
-    )
+    scene = torch.cat(points), torch.cat(triangles), torch.cat(labels)
+    return rasterise(*scene, camera, config.width, config.height)
 
 
 def _visible(

@@ -73,10 +73,10 @@ def run(options: Options) -> int:
     sources, failures = _open_all(options)
     if not sources:
         return EXIT_DATA
-    prepare_folder(options.output, options.save, options.overwrite)
     from residualpose.estimator import PoseEstimator
 
     estimate = PoseEstimator(options.model, convention=options.convention)
+    prepare_folder(options.output, options.save, options.overwrite)
     model = {"name": estimate.model.name, "sha256": estimate.model.sha256}
     output = RunOutput(options.output, options.save, model, options.convention, failures)
     try:

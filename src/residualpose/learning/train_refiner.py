@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from residualpose.learning.refiner_data import RefinerData
-from residualpose.pipeline.refine import N_FEATURES, N_JOINTS, RESIDUAL_SCALE_M, RayFrames, features
+from residualpose.pipeline.refine import (
+    N_FEATURES,
+    N_JOINTS,
+    RESIDUAL_SCALE_M,
+    RayFrames,
+    features,
+    has_trunk,
+)
 from residualpose.skeleton import ITOP15
 
 MAX_RESIDUAL_M = 0.8
@@ -50,7 +57,9 @@ class RefinerNetwork(nn.Module):
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.Linear(N_FEATURES, config.width), nn.ReLU())
-        self.blocks = nn.Sequential(*(_Block(config.width, config.dropout) for _ in range(config.blocks)))
+        self.blocks = nn.Sequential(
+            *(_Block(config.width, config.dropout) for _ in range(config.blocks))
+        )
         self.residual = nn.Linear(config.width, N_JOINTS * 3)
         self.log_sd = nn.Linear(config.width, N_JOINTS * 3)
         for head in (self.residual, self.log_sd):
@@ -70,8 +79,8 @@ def train_refiner(
     """Train on all of `data`, and its mirror image; `progress(step, loss)` is called every step."""
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tensors = [_tensors(d) for d in (data, _mirrored(data))]
-    x, y, w = (torch.cat(columns).to(device) for columns in zip(*tensors, strict=True))
+    plain, mirrored = _tensors(data), _tensors(_mirrored(data))
+    x, y, w = (torch.cat(both).to(device) for both in zip(plain, mirrored, strict=True))
     network = RefinerNetwork(config).to(device)
     optimiser = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
@@ -80,7 +89,8 @@ def train_refiner(
     generator = torch.Generator().manual_seed(config.seed)
     for step in range(config.steps):
         rows = torch.randint(len(x), (config.batch,), generator=generator).to(device)
-        loss = refiner_loss(*network(x[rows]), y[rows], w[rows])
+        residual, log_sd = network(x[rows])
+        loss = refiner_loss(residual, log_sd, y[rows], w[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -99,7 +109,7 @@ def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tenso
 
 
 def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
-    rows = np.flatnonzero(np.isfinite(data.joints_m[:, [1, 8, 2, 3, 9, 10]]).all(-1).any(-1))
+    rows = np.flatnonzero(has_trunk(data.joints_m))
     joints = data.joints_m[rows]
     frames = RayFrames.of(joints)
     x = features(

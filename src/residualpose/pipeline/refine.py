@@ -40,14 +40,14 @@ class RayFrames:
     """The root and viewing-ray axes of P people."""
 
     root_m: np.ndarray
-    """(P, 3) median of the trunk joints, camera frame."""
+    """(P, 3) geometric median of the trunk joints, camera frame."""
     R_camera_ray: np.ndarray
     """(P, 3, 3): columns are the ray frame's axes in the camera frame; z away from the camera."""
 
     @classmethod
     def of(cls, joints_m: np.ndarray) -> RayFrames:
         """The frames of (P, 15, 3) joints of whom at least one trunk joint is known."""
-        root = np.nanmedian(joints_m[:, _TRUNK].astype(np.float64), axis=1)
+        root = _geometric_median(joints_m[:, _TRUNK].astype(np.float64))
         z = root / np.linalg.norm(root, axis=-1, keepdims=True)
         # Image y stays down: x is square to it and to the ray.
         x = np.cross(np.broadcast_to([0.0, 1.0, 0.0], z.shape), z)
@@ -61,6 +61,24 @@ class RayFrames:
     def turn_back(self, vectors: np.ndarray) -> np.ndarray:
         """Ray-frame vectors (P, J, 3) to the camera frame."""
         return vectors @ self.R_camera_ray.transpose(0, 2, 1)
+
+
+def has_trunk(joints_m: np.ndarray) -> np.ndarray:
+    """(P,) bool: who of (P, 15, 3) has a trunk joint, and so a root."""
+    return np.isfinite(joints_m[:, _TRUNK].sum(-1)).any(1)
+
+
+def _geometric_median(points_m: np.ndarray) -> np.ndarray:
+    """(P, 3) of (P, N, 3) with NaN: as deaf to outliers as the median, but turns with the points.
+
+    Weiszfeld's iteration from the mean; ten rounds come within a millimetre or two.
+    """
+    median = np.nanmean(points_m, axis=1)
+    for _ in range(10):
+        distance = np.linalg.norm(points_m - median[:, None], axis=-1, keepdims=True)
+        weight = np.nan_to_num(1 / np.maximum(distance, 0.02))
+        median = (np.nan_to_num(points_m) * weight).sum(1) / weight.sum(1)
+    return median
 
 
 def features(
@@ -119,12 +137,12 @@ class Refiner:
         """
         joints = np.array(joints_m, dtype=np.float32)
         covariance = np.array(covariance_m2, dtype=np.float32)
-        rows = np.flatnonzero(np.isfinite(joints[:, _TRUNK]).all(-1).any(-1))
+        rows = np.flatnonzero(has_trunk(joints))
         if len(rows):
             frames = RayFrames.of(joints[rows])
             x = features(frames, joints[rows], joint_score[rows], origin[rows], covariance[rows])
             residual, log_sd = (np.asarray(o) for o in self._session.run(None, {"features": x}))
-            known = np.isfinite(joints[rows]).all(-1, keepdims=True)
+            known = np.all(np.isfinite(joints[rows]), axis=-1, keepdims=True)
             moved = joints[rows] + frames.turn_back(residual * RESIDUAL_SCALE_M)
             joints[rows] = np.where(known, moved, np.nan)
             spread = _covariance(frames, log_sd)

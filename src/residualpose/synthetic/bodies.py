@@ -140,7 +140,9 @@ def _rest_shapes(
     """Rest vertices (N, V, 3) and bone heads (N, B, 3) in anny's axes, metres."""
     vertices, heads = [], []
     for start in range(0, count, 16):
-        rows = {k: v[start : start + 16].to(model.dtype) for k, v in phenotypes.items()}
+        rows: dict[str, float | torch.Tensor] = {
+            name: values[start : start + 16].to(model.dtype) for name, values in phenotypes.items()
+        }
         _, shape, local, face = model.get_tensor_inputs(None, rows, None, None)
         mixture = model._get_phenotype_blendshape_coefficients(shape, local, face)
         rest = model.get_rest_model(mixture)

@@ -19,6 +19,7 @@ from residualpose.errors import UsageError
 from residualpose.estimator import Stages
 from residualpose.frames import DepthFrame
 from residualpose.original_config import FILES, OriginalConfig
+from residualpose.pipeline.maps import Maps
 from residualpose.poses import Origin, Poses
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +65,7 @@ def stages_of(poses: Poses) -> Stages:
         lifted_m=poses.joints_m,
         completed_m=poses.joints_m,
         refined_m=poses.joints_m,
+        maps=Maps(np.zeros((15, 1, 1)), np.zeros((28, 1, 1)), None, 4),
     )
 
 

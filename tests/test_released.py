@@ -15,9 +15,11 @@ from residualpose.errors import MissingExtraError, ResidualPoseError, UsageError
 from residualpose.frames import DepthFrame
 from residualpose.released import ReleasedMaps, ReleasedRefiner, load_hourglass, load_regressor
 
-torch = pytest.importorskip("torch", reason="the released networks need the train extra")
+pytest.importorskip("torch", reason="the released networks need the train extra")
 
-from residualpose.learning.released_network import (  # noqa: E402
+import torch
+
+from residualpose.learning.released_network import (
     ReleasedHourglass,
     ReleasedRegressor,
 )
@@ -144,7 +146,6 @@ def test_hourglass_loads_and_answers_with_two_stages(tmp_path: Path) -> None:
 
 
 def test_maps_normalise_depth_as_the_release_did() -> None:
-    pytest.importorskip("residualpose.pipeline.maps")
     depth_m = np.zeros((240, 320), np.float32)
     depth_m[:, 100:200], depth_m[:, 200:] = 4.0, 12.0
     probe = Probe()
@@ -156,7 +157,6 @@ def test_maps_normalise_depth_as_the_release_did() -> None:
 
 @pytest.mark.parametrize("shape", [(240, 320), (424, 512), (480, 640), (90, 160)])
 def test_a_cell_looks_along_the_ray_of_its_image_pixel(shape: tuple[int, int]) -> None:
-    pytest.importorskip("residualpose.pipeline.maps")
     frame = DepthFrame(np.full(shape, 2.0, np.float32), CAMERA)
     maps, camera = ReleasedMaps(Probe())(frame)
     assert maps.part_maps.shape == (15, 64, 80)

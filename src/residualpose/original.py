@@ -38,7 +38,7 @@ def choose_estimator(config: OriginalConfig) -> tuple[Callable[[DepthFrame], Sta
             + f" not found: using the bundled model with convention {convention}"
         )
         return PoseEstimator(convention=convention).explain, note
-    from residualpose.released import ReleasedEstimator
+    from residualpose.released_estimator import ReleasedEstimator
 
     return ReleasedEstimator.from_config(config).explain, ""
 

@@ -141,6 +141,19 @@ class ReleasedMaps:
         return maps, frame.camera.resized(width / frame.width, height / frame.height)
 
 
+def surface_of_cells(depth_m: np.ndarray) -> np.ndarray:
+    """Depth (H, W) to the nearest reading in each cell of the maps, (64, 80) metres; 0 = none."""
+    rows, columns = (
+        ((np.arange(target) + 0.5) * size / target).astype(np.int64)
+        for target, size in zip(INPUT_SIZE_PX, depth_m.shape, strict=True)
+    )
+    cells = depth_m[rows[:, None], columns].reshape(
+        INPUT_SIZE_PX[0] // STRIDE, STRIDE, INPUT_SIZE_PX[1] // STRIDE, STRIDE
+    )
+    nearest = np.where(cells > 0, cells, np.float32(np.inf)).min(axis=(1, 3))
+    return np.where(np.isfinite(nearest), nearest, np.float32(0))
+
+
 @dataclass(frozen=True, slots=True)
 class ReleasedRefiner:
     """The released 3D network with its statistics: completed joints -> refined joints."""

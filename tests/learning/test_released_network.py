@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the released networks need the train extra")
+pytest.importorskip("torch", reason="the released networks need the train extra")
 
-from residualpose.learning.released_network import (  # noqa: E402
+import torch
+
+from residualpose.learning.released_network import (
     Hourglass,
     ReleasedHourglass,
     ReleasedRegressor,
     ResidualBlock,
 )
-from residualpose.released import load_hourglass, load_regressor  # noqa: E402
+from residualpose.released import load_hourglass, load_regressor
 
 PARITY = Path(__file__).resolve().parents[2] / ".." / "shared" / "reference" / "parity"
 RECORDED = Path(__file__).with_name("released_outputs.json")

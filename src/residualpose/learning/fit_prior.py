@@ -101,8 +101,10 @@ def _some_trunk(poses_m: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Poses with hips or shoulders hidden in a part of them, as the frame will be found in use."""
     partial = poses_m.copy()
     choice = rng.random(len(poses_m))
-    partial[np.ix_(choice < 0.2, [R_HIP, L_HIP])] = np.nan
-    partial[np.ix_(choice > 0.9, [R_SHOULDER, L_SHOULDER])] = np.nan
+    for joint in (R_HIP, L_HIP):
+        partial[choice < 0.2, joint] = np.nan
+    for joint in (R_SHOULDER, L_SHOULDER):
+        partial[choice > 0.9, joint] = np.nan
     return partial
 
 

@@ -57,7 +57,7 @@ def trunk_down(joints_m: np.ndarray) -> np.ndarray:
 
 
 def upright_frame(joints_m: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Body axes as columns, (N, 15, 3) and unit down (3,) or (N, 3) -> (N, 3, 3); NaN if unknown."""
+    """Body axes as columns, (N, 15, 3), unit down (3,) or (N, 3) -> (N, 3, 3); NaN if unknown."""
     y = np.broadcast_to(down, (len(joints_m), 3))
     left = leftwards(joints_m)
     x = _unit(left - (left * y).sum(-1, keepdims=True) * y)

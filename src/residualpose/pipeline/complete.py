@@ -64,7 +64,7 @@ def _complete_person(
 ) -> None:
     """Complete one person's (15, ...) arrays in place."""
     seen = np.isfinite(joints_m).all(-1)
-    known = np.isfinite(covariance_m2).all((-2, -1))
+    known = np.asarray(np.isfinite(covariance_m2).all((-2, -1)))
     measured_m2 = np.where(known[:, None, None], covariance_m2, np.eye(3) * _MEASUREMENT_SD_M**2)
     doubtful = implausible_joints(prior, joints_m, measured_m2)
     trusted = seen & ~doubtful
@@ -73,9 +73,7 @@ def _complete_person(
     filled, filled_m2 = prior.complete(np.where(trusted[:, None], joints_m, np.nan))
     placed = ~trusted & np.isfinite(filled).all(-1)
     for joint in np.flatnonzero(placed & doubtful):
-        moved = _along_ray(
-            joints_m[joint], measured_m2[joint], filled[joint], filled_m2[joint]
-        )
+        moved = _along_ray(joints_m[joint], measured_m2[joint], filled[joint], filled_m2[joint])
         if moved is not None:
             joints_m[joint], covariance_m2[joint] = moved
             origin[joint] = Origin.NEIGHBOUR

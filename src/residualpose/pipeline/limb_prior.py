@@ -25,8 +25,8 @@ from residualpose.pipeline.limb_paths import (
 
 FEATURES = 4 * LIMBS
 _CACHED_PATTERNS = 64
-_LOOP_SD_M = 0.02
-_UNIT_SD = 0.05
+_LOOP_SD_M = 0.01
+_UNIT_SD = 0.02
 
 
 def limb_features(joints_m: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ class LimbPrior:
         joints = np.array(joints_m, dtype=np.float64)
         if joints.shape != (JOINTS, 3):
             raise ResidualPoseError(f"joints_m: expected shape (15, 3), got {joints.shape}")
-        seen = np.isfinite(joints).all(-1)
+        seen = np.asarray(np.isfinite(joints).all(-1))
         joints[~seen] = np.nan
         covariance = np.where(seen[:, None, None], np.zeros((3, 3)), np.nan)
         axes = self._best_axes(joints) if 2 <= seen.sum() < JOINTS else None
@@ -213,7 +213,7 @@ class LimbPrior:
 
 
 def _sum_jacobian(signs: np.ndarray, limbs: np.ndarray) -> np.ndarray:
-    """d (sum of sign x length x direction) / d features: (N, 14), (14, 4) -> (N, 3, 56)."""
+    """Derivative of sums of signed limb vectors by features: (N, 14), (14, 4) -> (N, 3, 56)."""
     block = np.zeros((LIMBS, 3, 4))
     block[:, [0, 1, 2], [0, 1, 2]] = limbs[:, 3:]
     block[:, :, 3] = limbs[:, :3]
@@ -243,9 +243,7 @@ def _close_loops(
             [_sum_jacobian(paths.loop, limbs).reshape(-1, FEATURES), units.reshape(-1, FEATURES)]
         )
         residual = np.concatenate([target - sums, 1.0 - norm]) - jacobian @ (mean - state)
-        gain = np.linalg.solve(
-            jacobian @ covariance @ jacobian.T + noise, jacobian @ covariance
-        ).T
+        gain = np.linalg.solve(jacobian @ covariance @ jacobian.T + noise, jacobian @ covariance).T
         state = mean + gain @ residual
     return state, covariance - gain @ jacobian @ covariance
 

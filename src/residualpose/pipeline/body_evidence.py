@@ -48,7 +48,7 @@ _LIMBS = np.array(
     ]
 )
 _TREE_ORDER = (0, 1, 5, 11, 2, 8, 3, 9, 4, 10, 6, 12, 7, 13)
-_THIGHS = (3, 9)
+_THIGHS = [3, 9]
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +57,8 @@ def typical_bodies_m() -> np.ndarray:
     rng = np.random.default_rng(15)
     direction = _LIMBS[:, :3] + _LIMBS[:, 3:4] * rng.normal(size=(BODIES, len(_LIMBS), 3))
     seated = rng.random(BODIES) < 0.1
-    direction[np.ix_(seated, _THIGHS)] += [0.0, -0.7, -0.8]
+    bend = np.where(seated[:, None], np.array([0.0, -0.7, -0.8]), 0.0)
+    direction[:, _THIGHS] += bend[:, None]
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     limb_m = direction * _LIMBS[:, 4:5] * rng.normal(1.0, 0.07, (BODIES, len(_LIMBS), 1))
     joints_m = np.zeros((BODIES, len(ITOP15.joints), 3))

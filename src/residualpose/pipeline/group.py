@@ -124,7 +124,7 @@ def _certain_pieces(peaks: Peaks, pairs: LimbPairs, affinity: np.ndarray) -> np.
         graph = coo_matrix((strength, (start, end)), shape=(len(peaks), len(peaks)))
         piece = connected_components(graph, directed=False)[1]
         count = np.bincount(piece * _JOINTS + peaks.joint, minlength=_JOINTS * (piece.max() + 1))
-        double = (count.reshape(-1, _JOINTS) > 1).any(axis=1)[piece[start]]
+        double = np.any(count.reshape(-1, _JOINTS) > 1, axis=1)[piece[start]]
         if not double.any():
             return piece
         # A person has no joint twice: the weakest limb of such a piece is cut.

@@ -62,7 +62,7 @@ def gated_by_depth(affinity: np.ndarray, joint: np.ndarray, points_m: np.ndarray
     excess_m = np.nan_to_num(distance_m - reach_m()[joint[:, None], joint])
     far = np.clip(excess_m / 0.2, 0.0, 1.0)
     # Only doubt: the pixel of a true joint may show what is behind it.
-    return affinity - far * (1.5 + 0.7 * np.maximum(affinity, 0.0))
+    return affinity - far * (1.0 + 0.4 * np.maximum(affinity, 0.0))
 
 
 def metres_per_px(xy_px: np.ndarray, points_m: np.ndarray) -> np.ndarray | None:

@@ -1,11 +1,18 @@
-"""Shared makings: two people with every kind of joint."""
+"""Shared makings: people as numbers, a few bodies, a few rendered frames."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from residualpose import Camera, Origin, Poses
+
+if TYPE_CHECKING:
+    from residualpose.synthetic.bodies import BodyBank
+    from residualpose.synthetic.shards import Cast
 
 
 @pytest.fixture
@@ -24,3 +31,46 @@ def poses() -> Poses:
         joints_px, joints_m, rng.uniform(0, 1, (2, 15)), np.array([0.9, 0.4]), origin,
         covariance_m2, camera,
     )  # fmt: skip
+
+
+@pytest.fixture
+def standing_m() -> np.ndarray:
+    """(15, 3) joints of one who stands 3 m ahead, faces the camera and reaches out to it."""
+    return np.array([
+        [0.0, -0.65, 2.98], [0.0, -0.42, 3.0], [-0.18, -0.4, 3.0], [0.18, -0.4, 3.02],
+        [-0.3, -0.15, 2.95], [0.25, -0.12, 3.0], [-0.32, -0.2, 2.7], [0.28, 0.12, 2.97],
+        [0.0, -0.15, 3.0], [-0.1, 0.1, 3.0], [0.1, 0.1, 3.01], [-0.12, 0.5, 2.97],
+        [0.12, 0.5, 2.99], [-0.13, 0.9, 3.03], [0.14, 0.9, 3.05],
+    ])  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_bank() -> BodyBank:
+    """Three bodies."""
+    pytest.importorskip("anny", reason="needs the synthetic extra")
+    from residualpose.synthetic.bodies import make_bank
+
+    return make_bank(3, seed=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_cast(tiny_bank: BodyBank) -> Cast:
+    """Three bodies and a few hundred poses."""
+    from residualpose.synthetic.poses import PoseLibrary
+    from residualpose.synthetic.shards import Cast
+
+    return Cast(tiny_bank, PoseLibrary.procedural(0, 300))
+
+
+@pytest.fixture(scope="session")
+def tiny_shards(tiny_cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two shards of four small frames, of one or two people each."""
+    from residualpose.synthetic.people import SceneConfig
+    from residualpose.synthetic.shards import SynthConfig, make_shard
+
+    folder = tmp_path_factory.mktemp("shards")
+    scene = SceneConfig(96, 80, 86.4, 8.0, people=(0, 0.5, 0.5, 0, 0))
+    config = SynthConfig(seed=3, shards=2, frames=4, bodies=3, scene=scene)
+    for index in range(config.shards):
+        make_shard(folder, index, config, tiny_cast)
+    return folder

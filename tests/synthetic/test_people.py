@@ -1,0 +1,123 @@
+"""Rendered people: the truth that comes with a picture is the truth about that picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the synthetic extra")
+
+from residualpose.synthetic import people  # noqa: E402
+from residualpose.synthetic.materials import Material  # noqa: E402
+from residualpose.synthetic.people import (  # noqa: E402
+    VISIBLE_WITHIN_M,
+    RenderedFrame,
+    SceneConfig,
+    render_frame,
+)
+from residualpose.synthetic.viewpoints import Viewpoint  # noqa: E402
+
+if TYPE_CHECKING:
+    from residualpose.synthetic.shards import Cast
+
+CROWD = SceneConfig(people=(0, 0.3, 0.3, 0.2, 0.2))
+
+
+@pytest.fixture(scope="module")
+def frames(tiny_cast: Cast) -> list[RenderedFrame]:
+    return [
+        render_frame(tiny_cast.bank, tiny_cast.poses, CROWD, np.random.default_rng(seed))
+        for seed in range(12)
+    ]
+
+
+def test_pictures_are_of_the_size_and_kind_promised(frames: list[RenderedFrame]) -> None:
+    for frame in frames:
+        assert frame.depth_m.shape == frame.person.shape == frame.material.shape == (128, 160)
+        assert frame.depth_m.dtype == np.float32 and frame.person.dtype == np.uint8
+        assert (frame.depth_m >= 0).all()
+        assert frame.joints_m.shape == (len(frame.visible), 15, 3)
+        assert frame.person.max() <= len(frame.joints_m)
+        assert frame.material.max() < 16
+        assert frame.camera.fx == frame.camera.fy == 144.0
+    assert {len(frame.joints_m) for frame in frames} >= {1, 2, 3}
+
+
+def test_visible_joints_lie_in_the_image_just_behind_their_own_surface(
+    frames: list[RenderedFrame],
+) -> None:
+    seen = 0
+    for frame in frames:
+        for p, q in zip(*np.nonzero(frame.visible), strict=True):
+            u, v = frame.camera.project(frame.joints_m[p, q]).round().astype(int)
+            assert 0 <= u < 160 and 0 <= v < 128
+            assert frame.person[v, u] == p + 1
+            behind_m = frame.joints_m[p, q, 2] - frame.depth_m[v, u]
+            assert -0.25 < behind_m < VISIBLE_WITHIN_M
+            seen += 1
+    assert seen > 100
+
+
+def test_every_pixel_of_a_person_is_near_that_persons_joints(frames: list[RenderedFrame]) -> None:
+    for frame in frames:
+        for p, joints_m in enumerate(frame.joints_m):
+            rows, columns = np.nonzero(frame.person == p + 1)
+            pixels = np.stack([columns, rows], -1)
+            points_m = frame.camera.backproject(pixels, frame.depth_m[rows, columns])
+            away_m = np.linalg.norm(points_m[:, None] - joints_m, axis=-1).min(1)
+            assert (away_m < 0.75).all()
+            assert not len(away_m) or np.median(away_m) < 0.25
+
+
+def test_people_are_made_of_people_stuff(frames: list[RenderedFrame]) -> None:
+    for frame in frames:
+        worn = frame.material[frame.person > 0]
+        assert np.isin(worn, range(Material.SKIN, Material.HELD + 1)).all()
+        assert not np.isin(frame.material[frame.person == 0], range(1, 7)).any()
+
+
+def test_the_same_seed_gives_the_same_frame(tiny_cast: Cast, frames: list[RenderedFrame]) -> None:
+    again = render_frame(tiny_cast.bank, tiny_cast.poses, CROWD, np.random.default_rng(3))
+    for field in ("depth_m", "person", "material", "joints_m", "visible"):
+        np.testing.assert_array_equal(getattr(again, field), getattr(frames[3], field))
+    assert again.camera == frames[3].camera
+    assert not np.array_equal(again.depth_m, frames[4].depth_m)
+
+
+def test_an_empty_room_has_no_one(tiny_cast: Cast) -> None:
+    nobody = SceneConfig(people=(1, 0, 0, 0, 0))
+    frame = render_frame(tiny_cast.bank, tiny_cast.poses, nobody, np.random.default_rng(0))
+    assert frame.joints_m.shape == (0, 15, 3) and frame.visible.shape == (0, 15)
+    assert not frame.person.any() and (frame.depth_m > 0).any()
+
+
+def test_people_stand_on_the_floor_where_they_were_put(tiny_cast: Cast) -> None:
+    ahead = Viewpoint(np.eye(4), "eye")
+    rng = np.random.default_rng(1)
+    for spot in np.array([[0.0, 0.0], [1.5, -2.0], [-0.5, 3.0]]):
+        lifts_m = []
+        for _ in range(4):
+            figure = people._figure(
+                tiny_cast.bank, tiny_cast.poses, spot, ahead, SceneConfig(), rng
+            )
+            body = figure.points_m[: len(tiny_cast.bank.part)]
+            lifts_m.append(float(body[:, 2].min()))
+            assert np.linalg.norm(body.mean(0).numpy()[:2] - spot) < 0.8
+            low, high = body.amin(0).numpy(), body.amax(0).numpy()
+            joints = figure.joints_m.numpy()
+            assert ((joints > low) & (joints < high)).all()
+        assert min(lifts_m) == pytest.approx(0, abs=1e-5)
+        assert max(lifts_m) < 1.0
+
+
+def test_all_who_face_the_camera_turn_their_chest_to_it(tiny_cast: Cast) -> None:
+    """With `facing` 1 the own right shoulder is mostly at image left."""
+    config = SceneConfig(people=(0, 1, 0, 0, 0), facing=1.0)
+    facing = []
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        frame = render_frame(tiny_cast.bank, tiny_cast.poses, config, rng)
+        facing.append(frame.joints_m[0, 2, 0] < frame.joints_m[0, 3, 0])
+    assert np.mean(facing) > 0.6

@@ -1,0 +1,102 @@
+"""Conventions move joints by constants along the body and the ray, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from residualpose.conventions import (
+    CONVENTIONS,
+    JOINT_KIND,
+    Shift,
+    convention_by_name,
+    directions,
+    to_convention,
+)
+from residualpose.errors import UsageError
+from residualpose.skeleton import (
+    ITOP15,
+    L_HIP,
+    L_SHOULDER,
+    NECK,
+    R_ELBOW,
+    R_HAND,
+    R_HIP,
+    R_SHOULDER,
+)
+
+FLIP = np.array([-1.0, 1, 1])
+
+
+@pytest.fixture
+def people_m(standing_m: np.ndarray) -> np.ndarray:
+    return np.stack([standing_m, standing_m + [0.8, 0.2, 1.5]])
+
+
+def test_kinds_match_the_skeleton() -> None:
+    for kind, joint, partner in zip(JOINT_KIND, ITOP15.joints, ITOP15.mirror, strict=True):
+        assert joint.endswith(kind) and JOINT_KIND[partner] == kind
+
+
+def test_an_empty_convention_changes_nothing(people_m: np.ndarray) -> None:
+    np.testing.assert_array_equal(to_convention(people_m, {}), people_m.astype(np.float32))
+
+
+def test_away_is_along_the_viewing_ray(people_m: np.ndarray) -> None:
+    moved = to_convention(people_m, {kind: Shift(away=-0.05) for kind in JOINT_KIND})
+    nearer = np.linalg.norm(people_m, axis=-1) - np.linalg.norm(moved, axis=-1)
+    np.testing.assert_allclose(nearer, 0.05, atol=1e-5)
+    np.testing.assert_allclose(np.cross(moved, people_m), 0, atol=1e-5)
+
+
+def test_along_is_down_the_limb_and_up_the_trunk(people_m: np.ndarray) -> None:
+    moved = to_convention(people_m, {"hand": Shift(along=0.03), "hip": Shift(along=0.1)})
+    for person, before in zip(moved, people_m, strict=True):
+        forearm = before[R_HAND] - before[R_ELBOW]
+        grown = person[R_HAND] - before[R_ELBOW]
+        assert np.linalg.norm(grown) == pytest.approx(np.linalg.norm(forearm) + 0.03, abs=1e-5)
+        np.testing.assert_allclose(np.cross(grown, forearm), 0, atol=1e-5)
+        assert person[R_HIP, 1] < before[R_HIP, 1] - 0.09  # y is down
+        np.testing.assert_allclose(person[NECK], before[NECK], atol=1e-6)
+
+
+def test_outward_parts_the_sides(people_m: np.ndarray) -> None:
+    moved = to_convention(people_m, {"shoulder": Shift(outward=0.04), "hip": Shift(outward=-0.02)})
+    for right, left, sign in ((R_SHOULDER, L_SHOULDER, 0.08), (R_HIP, L_HIP, -0.04)):
+        before, after = (
+            np.linalg.norm(p[:, right] - p[:, left], axis=1) for p in (people_m, moved)
+        )
+        np.testing.assert_allclose(after - before, sign, atol=2e-3)
+
+
+@pytest.mark.parametrize("missing", [[], [L_SHOULDER], [R_SHOULDER, L_SHOULDER], [NECK, R_HAND]])
+def test_left_and_right_are_treated_alike(people_m: np.ndarray, missing: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    convention = {kind: Shift(*rng.normal(0, 0.05, 3)) for kind in JOINT_KIND}
+    people_m[:, missing] = np.nan
+    partner = list(ITOP15.mirror)
+    mirrored = to_convention(people_m[:, partner] * FLIP, convention)
+    expected = to_convention(people_m, convention)[:, partner] * FLIP
+    np.testing.assert_allclose(mirrored, expected, atol=1e-6)
+
+
+def test_what_is_missing_stays_missing_and_spoils_nothing_else(people_m: np.ndarray) -> None:
+    convention = {kind: Shift(0.01, 0.02, 0.03) for kind in JOINT_KIND}
+    people_m[0, [R_ELBOW, NECK]] = np.nan
+    moved = to_convention(people_m, convention)
+    np.testing.assert_array_equal(np.isnan(moved), np.isnan(people_m))
+    assert np.isfinite(directions(people_m)).all()
+    assert to_convention(np.zeros((0, 15, 3)), convention).shape == (0, 15, 3)
+
+
+def test_names_are_looked_up() -> None:
+    assert convention_by_name("itop") is CONVENTIONS["itop"]
+    with pytest.raises(UsageError, match="itop, panoptic"):
+        convention_by_name("coco")
+
+
+def test_shifts_are_small() -> None:
+    for convention in CONVENTIONS.values():
+        assert set(convention) <= set(JOINT_KIND)
+        for shift in convention.values():
+            assert max(abs(shift.along), abs(shift.outward), abs(shift.away)) < 0.3

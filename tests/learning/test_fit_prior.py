@@ -11,6 +11,7 @@ from residualpose.learning.fit_prior import PriorFit, fit_mixture, fit_prior
 from residualpose.pipeline.complete import LimbPrior
 from residualpose.skeleton import ITOP15, L_FOOT, L_HAND, L_KNEE, R_ELBOW, R_HAND
 
+PLACE_M = np.array([0, 0, 3.0])
 FRONT = np.array([
     (0, -0.50, -0.02), (0, -0.26, 0), (-0.18, -0.25, 0), (0.18, -0.25, 0), (-0.24, 0.03, 0.02),
     (0.24, 0.03, 0.02), (-0.22, 0.10, -0.23), (0.22, 0.10, -0.23), (0, 0, 0), (-0.10, 0.25, 0),
@@ -27,7 +28,7 @@ def poses(count: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     jitter = rng.normal(0, 0.02, (count, 15, 3))
     turn = Rotation.from_euler("y", rng.uniform(-np.pi, np.pi, (count, 1))).as_matrix()
-    return np.einsum("nij,npj->npi", turn, FRONT + jitter) + [0, 0, 3.0]
+    return np.einsum("nij,npj->npi", turn, FRONT + jitter) + PLACE_M
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +53,15 @@ def test_heading_does_not_matter(prior: LimbPrior, heading_deg: float) -> None:
 @pytest.mark.parametrize(("axis", "angle_deg"), [("x", 40), ("x", 90), ("z", 90), ("z", 180)])
 def test_camera_tilt_does_not_matter(prior: LimbPrior, axis: str, angle_deg: float) -> None:
     turn = Rotation.from_euler(axis, angle_deg, degrees=True).as_matrix()
-    assert error_m(prior, FRONT @ turn.T + [0, 0, 3.0]) < 0.12
+    assert error_m(prior, FRONT @ turn.T + PLACE_M) < 0.12
 
 
 def test_mirrored_axes_are_recognised(prior: LimbPrior) -> None:
-    assert error_m(prior, FRONT * [1, -1, 1] + [0, 0, 3.0]) < 0.05
+    assert error_m(prior, FRONT * [1, -1, 1] + PLACE_M) < 0.05
 
 
 def test_children_keep_their_size(prior: LimbPrior) -> None:
-    assert error_m(prior, 0.65 * FRONT + [0, 0, 3.0]) < 0.06
+    assert error_m(prior, 0.65 * FRONT + PLACE_M) < 0.06
 
 
 def test_left_and_right_are_treated_alike(prior: LimbPrior) -> None:
@@ -92,7 +93,7 @@ def test_gravity_may_point_anywhere() -> None:
     data = poses(800, 2)
     turn = Rotation.from_euler("x", 70, degrees=True).as_matrix()
     prior = fit_prior(data @ turn.T, turn @ [0.0, 1.0, 0.0], FAST)
-    assert error_m(prior, FRONT + [0, 0, 3.0]) < 0.05
+    assert error_m(prior, FRONT + PLACE_M) < 0.05
 
 
 def test_too_few_or_misshapen_poses_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Completion: every seen limb counts, both ends hold a joint, and nothing is made up from nothing."""
+"""Completion: every seen limb counts, both ends hold a joint, nothing comes from nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,22 @@ from residualpose.pipeline.limb_paths import limb_paths
 from residualpose.pipeline.limb_prior import limb_features
 from residualpose.poses import Origin
 from residualpose.skeleton import (
-    HEAD, ITOP15, L_ELBOW, L_FOOT, L_HAND, L_HIP, L_KNEE, L_SHOULDER, NECK, R_ELBOW, R_FOOT,
-    R_HAND, R_HIP, R_KNEE, R_SHOULDER, TORSO,
+    HEAD,
+    ITOP15,
+    L_ELBOW,
+    L_FOOT,
+    L_HAND,
+    L_HIP,
+    L_KNEE,
+    L_SHOULDER,
+    NECK,
+    R_ELBOW,
+    R_FOOT,
+    R_HAND,
+    R_HIP,
+    R_KNEE,
+    R_SHOULDER,
+    TORSO,
 )  # fmt: skip
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -25,7 +39,8 @@ STANDING = np.array([
     (0.10, 0.25, 0), (-0.11, 0.72, -0.02), (0.11, 0.72, -0.02), (-0.11, 1.18, 0.05),
     (0.11, 1.18, 0.05),
 ])  # fmt: skip
-"""A person 3 m from the camera is STANDING + (0, 0, 3): camera frame, facing the camera."""
+CAMERA_M = np.array([0, 0, 3.0])
+"""A person 3 m from the camera is STANDING + CAMERA_M: camera frame, facing the camera."""
 
 PATTERNS = {
     "head": [HEAD], "right hand": [R_HAND], "left hand": [L_HAND],
@@ -114,7 +129,7 @@ def test_lengths_survive_because_directions_are_units(prior: LimbPrior) -> None:
 def test_an_elbow_between_shoulder_and_hand_is_held_by_both(prior: LimbPrior) -> None:
     for pose in people(20, 5, spread=0.4):
         held, covariance = prior.complete(without(pose, L_ELBOW))
-        loose, loose_covariance = prior.complete(without(pose, L_ELBOW, L_HAND))
+        _, loose_covariance = prior.complete(without(pose, L_ELBOW, L_HAND))
         reach = limb_features(held)[[6, 7], 3]
         np.testing.assert_allclose(reach, limb_features(pose)[[6, 7], 3], atol=0.04)
         assert np.trace(covariance[L_ELBOW]) < np.trace(loose_covariance[L_ELBOW])
@@ -247,7 +262,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def stacked(*poses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     joints = np.stack(poses)
-    seen = np.isfinite(joints).all(-1)
+    seen = np.asarray(np.isfinite(joints).all(-1))
     origin = np.where(seen, Origin.MEASURED, Origin.ABSENT).astype(np.uint8)
     covariance = np.where(seen[..., None, None], 4e-4 * np.eye(3), np.nan)
     return joints, origin, covariance
@@ -330,7 +345,7 @@ def test_released_prior_on_itop_poses() -> None:
 def test_released_panoptic_prior_is_usable() -> None:
     folder = SHARED / "reference/panoptic"
     prior = LimbPrior.load(folder / "mean_pose_limb.npy", folder / "var_pose_limb.npy")
-    completed, covariance = prior.complete(without(STANDING + [0, 0, 3.0], R_HAND, HEAD))
+    completed, covariance = prior.complete(without(STANDING + CAMERA_M, R_HAND, HEAD))
     assert np.linalg.norm(completed[R_HAND] - completed[R_ELBOW]) < 0.4
     assert np.linalg.norm(completed[HEAD] - completed[NECK]) < 0.3
     assert (np.linalg.eigvalsh(covariance[[R_HAND, HEAD]]) > 0).all()

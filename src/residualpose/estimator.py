@@ -59,6 +59,42 @@ class Lifted:
     covariance_m2: np.ndarray
 
 
+class Detector:
+    """The stages up to lifting, which need no refiner: what a refiner is trained on."""
+
+    def __init__(self, model: ModelFolder) -> None:
+        self._focal_px = model.focal_px
+        self._maps = MapsModel(model.path / "maps.onnx", model.stride)
+
+    def __call__(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
+        """What the 2D network saw, and the people in it with their depth."""
+        view = normalise(frame, self._focal_px)
+        maps = self._maps(view)
+        peaks = find_peaks(maps.part_maps)
+        grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
+        surface_m = surface_of(view, maps.stride)
+        points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
+        people = group(peaks, maps.limb_fields, points.points_m)
+        index, absent = people.peak_index, people.peak_index < 0
+        joints_px = frame.camera.project(grid_camera.rays(people.joints_px))
+        origin = np.where(absent, Origin.ABSENT, _take(points.origin, index))
+        believed = (people.person_score >= MIN_PERSON_SCORE) & (
+            (origin == Origin.MEASURED).sum(1) >= MIN_MEASURED
+        )
+        joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
+        covariance = np.where(
+            absent[..., None, None], np.nan, _take(points.covariance_m2, index)
+        )
+        return maps, Lifted(
+            joints_px[believed].astype(np.float32),
+            joints_m[believed].astype(np.float32),
+            people.joint_score[believed],
+            people.person_score[believed],
+            origin[believed].astype(np.uint8),
+            covariance[believed].astype(np.float32),
+        )
+
+
 class PoseEstimator:
     """People in 3D from one depth image, on the CPU."""
 
@@ -76,9 +112,9 @@ class PoseEstimator:
         """
         self.model = ModelFolder.open(model)
         self._convention = convention_by_name(convention) if convention is not None else None
-        self._maps = MapsModel(self.model.path / "maps.onnx", self.model.stride)
+        self._detector = Detector(self.model)
         self._prior = LimbPrior.load_npz(self.model.path / "prior.npz")
-        self._refiner = Refiner(self.model.path / "refiner.onnx")
+        self._refiner = Refiner(self.model.refiner_path)
 
     def __call__(self, depth_m: np.ndarray | DepthFrame, camera: Camera | None = None) -> Poses:
         """The people of one depth image.
@@ -96,7 +132,7 @@ class PoseEstimator:
     def explain(self, depth_m: np.ndarray | DepthFrame, camera: Camera | None = None) -> Stages:
         """Every stage of one depth image; arguments as for a call."""
         frame = _as_frame(depth_m, camera)
-        maps, people = self.detect(frame)
+        maps, people = self._detector(frame)
         completed = complete_people(
             self._prior, people.joints_m, people.origin, people.covariance_m2
         )
@@ -129,32 +165,8 @@ class PoseEstimator:
         return Stages(joints_px, lifted_m, completed_m, poses.joints_m, poses, maps)
 
     def detect(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
-        """The stages up to lifting: what the refiner is trained on."""
-        view = normalise(frame, self.model.focal_px)
-        maps = self._maps(view)
-        peaks = find_peaks(maps.part_maps)
-        grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-        surface_m = surface_of(view, maps.stride)
-        points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
-        people = group(peaks, maps.limb_fields, points.points_m)
-        index, absent = people.peak_index, people.peak_index < 0
-        joints_px = frame.camera.project(grid_camera.rays(people.joints_px))
-        origin = np.where(absent, Origin.ABSENT, _take(points.origin, index))
-        believed = (people.person_score >= MIN_PERSON_SCORE) & (
-            (origin == Origin.MEASURED).sum(1) >= MIN_MEASURED
-        )
-        joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
-        covariance = np.where(
-            absent[..., None, None], np.nan, _take(points.covariance_m2, index)
-        )
-        return maps, Lifted(
-            joints_px[believed].astype(np.float32),
-            joints_m[believed].astype(np.float32),
-            people.joint_score[believed],
-            people.person_score[believed],
-            origin[believed].astype(np.uint8),
-            covariance[believed].astype(np.float32),
-        )
+        """The stages up to lifting."""
+        return self._detector(frame)
 
 
 def _take(values: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """A model folder: the networks, the prior and the card that says where they come from.
 
-    card.json     name, focal_px, stride, summary, training, scores, sha256 of each file
-    maps.onnx     depth -> part maps, limb fields, offsets
-    prior.npz     limb prior
-    refiner.onnx  completed people -> residuals
+card.json     name, focal_px, stride, summary, training, scores, sha256 of each file
+maps.onnx     depth -> part maps, limb fields, offsets
+prior.npz     limb prior
+refiner.onnx  completed people -> residuals; not there yet while it is being trained
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from residualpose.errors import ResidualPoseError, UsageError
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "base"
-FILES = ("maps.onnx", "prior.npz", "refiner.onnx")
+FILES = ("maps.onnx", "prior.npz")
+REFINER = "refiner.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class ModelFolder:
                 f"or one of {', '.join(bundled) or '(none bundled)'}"
             )
         card = _read_card(path / "card.json")
-        for file in FILES:
-            if sha256_of(path / file) != card["sha256"][file]:
+        for file, sha256 in card["sha256"].items():
+            if sha256_of(path / file) != sha256:
                 raise ResidualPoseError(
                     f"{path / file}: its sha256 differs from the one in card.json; "
                     "the file is damaged or from another model: install or export it again"
@@ -63,6 +65,16 @@ class ModelFolder:
             path, str(card["name"]), float(card["focal_px"]), int(card["stride"]),
             card["sha256"]["maps.onnx"], card,
         )  # fmt: skip
+
+    @property
+    def refiner_path(self) -> Path:
+        """The residual network; ResidualPoseError where the model has none yet."""
+        if REFINER not in cast(dict, self.card["sha256"]):
+            raise ResidualPoseError(
+                f"{self.path}: a model without {REFINER}: train it with residualpose train refiner "
+                f"--model {self.path}, then residualpose export"
+            )
+        return self.path / REFINER
 
 
 def _read_card(path: Path) -> dict:

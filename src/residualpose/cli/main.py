@@ -18,6 +18,11 @@ from residualpose.errors import ResidualPoseError, UsageError
 COMMANDS: dict[str, str] = {
     "predict": "find the people in depth images: numbers, pictures, an interactive page",
     "models": "list the bundled models",
+    "eval": "score a model on labelled frames",
+    "bench": "time each stage on this machine",
+    "synth": "render people in rooms to train on",
+    "train": "train the 2D network, the limb prior or the refiner",
+    "export": "put trained parts together to a model",
 }
 """Subcommand -> what it does, for the overview. NAME lives in `residualpose.cli.NAME`, imported
 when it is called: its docstring is the help, its dataclass `Options` the arguments (tyro), its

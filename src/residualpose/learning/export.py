@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from residualpose.learning.checkpoint import load_checkpoint, trained_with
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps
-from residualpose.model import FILES, sha256_of
+from residualpose.model import FILES, REFINER, sha256_of
 from residualpose.pipeline.refine import N_FEATURES
+from residualpose.settings import build
 
 FOCAL_PX = 144.0
 STRIDE = 2
@@ -26,12 +28,14 @@ class _MapsForExport(nn.Module):
 
 
 def export_maps(checkpoint: Path, path: Path) -> int:
-    """Write the averaged weights of a training run as ONNX; returns the steps it was trained."""
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    config = json.loads(state["config"])["network"]
-    network = PoseNetwork(
-        NetworkConfig(config["stem"], tuple(config["widths"]), tuple(config["blocks"]), config["head"])
-    )
+    """Write the averaged weights of a training run as ONNX; returns the steps it was trained.
+
+    Raises:
+        ResidualPoseError: the checkpoint is missing or damaged, or was trained by other code.
+    """
+    state = load_checkpoint(checkpoint)
+    config = trained_with(state)["network"]
+    network = PoseNetwork(build(NetworkConfig, config, str(checkpoint)))
     network.load_state_dict(state["average"])
     model = _MapsForExport(network).eval()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,12 +61,13 @@ def export_refiner(network: nn.Module, path: Path) -> None:
 
 def write_card(folder: Path, name: str, **facts: object) -> Path:
     """Write card.json with the checksums of the folder's files and any further facts."""
+    files = [*FILES, REFINER] if (folder / REFINER).exists() else FILES
     card = {
         "name": name,
         "focal_px": FOCAL_PX,
         "stride": STRIDE,
         **facts,
-        "sha256": {file: sha256_of(folder / file) for file in FILES},
+        "sha256": {file: sha256_of(folder / file) for file in files},
     }
     path = folder / "card.json"
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

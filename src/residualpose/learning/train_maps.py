@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.learning.batches import Batch, FrameStore, make_batch
+from residualpose.learning.checkpoint import load_checkpoint, save_checkpoint
 from residualpose.learning.network import OFFSET_SCALE_M, NetworkConfig, PoseNetwork, split_maps
 from residualpose.learning.targets import Targets, make_targets
 
@@ -37,7 +39,7 @@ class MapsConfig:
     first_shards: int = 2
     """Shards used from the first step on."""
     steps_per_shard: int = 30
-    """Steps after which one more shard joins, so that rendering and training can run side by side."""
+    """Steps after which one more shard joins: rendering and training can run side by side."""
     learning_rate: float = 2e-3
     """Peak of AdamW's learning rate: a short warm-up, a plateau, then a fall to zero."""
     fall: float = 0.35
@@ -51,6 +53,11 @@ class MapsConfig:
     minutes_between_checkpoints: float = 5.0
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "shards", "first_shards", "steps_per_shard", "threads"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}: expected at least 1, got {getattr(self, name)}")
+
 
 def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], None]) -> Path:
     """Train, or go on with the run in `config.out`; returns the last checkpoint.
@@ -61,7 +68,8 @@ def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], N
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    network = PoseNetwork(config.network).to(device, memory_format=torch.channels_last)
+    network = PoseNetwork(config.network).to(device)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
@@ -120,17 +128,15 @@ def targets_of(batch: Batch, stride: int) -> Targets:
     for rows in (slice(i, i + chunk) for i in range(0, frames, chunk)):
         joints = batch.joints_m[rows]
         people = max(1, int(torch.isfinite(joints[..., 0, 0]).sum(1).max()))
+        visible, intrinsics = batch.visible[rows, :people], batch.intrinsics[rows]
         parts.append(
-            make_targets(
-                joints[:, :people], batch.visible[rows, :people], batch.intrinsics[rows],
-                batch.depth_m[rows], stride,
-            )  # fmt: skip
+            make_targets(joints[:, :people], visible, intrinsics, batch.depth_m[rows], stride)
         )
     return Targets(*(torch.cat([getattr(p, f) for p in parts]) for f in Targets.__slots__))
 
 
 def maps_loss(maps: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """Weighted squared errors of parts and fields, robust error of offsets; means over the batch."""
+    """Weighted squared errors of parts and fields, robust error of offsets; batch means."""
     parts, fields, offsets = split_maps(maps)
     part = (targets.parts_weight * (parts - targets.parts) ** 2).mean() * 20
     error = (fields - targets.fields).unflatten(1, (-1, 2)) ** 2
@@ -158,7 +164,6 @@ def _save(
     optimiser: torch.optim.Optimizer,
     config: MapsConfig,
 ) -> None:
-    temporary = path.with_suffix(".part")
     state = {
         "step": step,
         "network": network.state_dict(),
@@ -166,8 +171,7 @@ def _save(
         "optimiser": optimiser.state_dict(),
         "config": json.dumps(asdict(config), default=str),
     }
-    torch.save(state, temporary)
-    temporary.replace(path)
+    save_checkpoint(path, state)
 
 
 def _resume(
@@ -177,9 +181,14 @@ def _resume(
     optimiser: torch.optim.Optimizer,
     device: torch.device,
 ) -> int:
-    state = torch.load(path, weights_only=True, map_location=device)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
+    state = load_checkpoint(path, device)
+    try:
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+    except (RuntimeError, ValueError):
+        raise ResidualPoseError(
+            f"{path}: the checkpoint is of a network of other size; choose another folder"
+        ) from None
     log.info("resumed at step %d from %s", state["step"], path)
     return int(state["step"])

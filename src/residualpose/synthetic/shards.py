@@ -6,15 +6,23 @@ Frame i of shard k depends on (seed, k, i) alone, so a killed run resumes by mak
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from residualpose.errors import ResidualPoseError
-from residualpose.synthetic.people import MAX_PEOPLE, SceneConfig
+from residualpose.camera import Camera
+from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.results import replacing
+from residualpose.synthetic.bodies import BodyBank, make_bank
+from residualpose.synthetic.people import MAX_PEOPLE, SceneConfig, render_frame
+from residualpose.synthetic.poses import PoseLibrary
 
 MM = 1000.0
+_CAPTURED = "captured_poses.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,19 @@ class SynthConfig:
     mocap: tuple[Path, ...] = ()
     """Motion capture (.zip, folder, .bvh, .amc) to mix with the procedural poses."""
     scene: SceneConfig = field(default_factory=SceneConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("shards", 1), ("frames", 1), ("bodies", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who may appear in the frames of a run, and how they may stand."""
+
+    bank: BodyBank
+    poses: PoseLibrary
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +75,30 @@ class Shard:
     def __len__(self) -> int:
         return len(self.depth_mm)
 
+    def camera(self, frame: int) -> Camera:
+        """Camera of one frame."""
+        fx, fy, cx, cy = self.intrinsics[frame].tolist()
+        return Camera(fx, fy, cx, cy)
+
 
 def shard_path(folder: Path, index: int) -> Path:
     """File of shard number `index`."""
     return folder / f"shard_{index:05d}.npz"
 
 
-def make_shard(folder: Path, index: int, config: SynthConfig) -> Path:
-    """Render one shard unless it is there already; written whole or not at all."""
+def make_shard(folder: Path, index: int, config: SynthConfig, cast: Cast) -> Path:
+    """Render one shard unless it is there already; written whole or not at all.
+
+    Raises:
+        ResidualPoseError: it cannot be written.
+    """
     path = shard_path(folder, index)
     if path.exists():
         return path
-    from residualpose.synthetic.people import render_frame
-
-    bank, poses = load_cast(folder, config)
     frames = [
-        render_frame(bank, poses, config.scene, np.random.default_rng([config.seed, index, i]))
+        render_frame(
+            cast.bank, cast.poses, config.scene, np.random.default_rng([config.seed, index, i])
+        )
         for i in range(config.frames)
     ]
     joints = np.full((len(frames), MAX_PEOPLE, 15, 3), np.nan, np.float32)
@@ -82,16 +111,11 @@ def make_shard(folder: Path, index: int, config: SynthConfig) -> Path:
         np.stack([f.person * 16 + f.material for f in frames]),
         joints,
         visible,
-        np.array([[f.camera.fx, f.camera.fy, f.camera.cx, f.camera.cy] for f in frames], np.float32),
+        np.array([(c.fx, c.fy, c.cx, c.cy) for c in (f.camera for f in frames)], np.float32),
         np.array([f.viewpoint for f in frames]),
     )
-    temporary = path.with_suffix(".part.npz")
-    try:
-        np.savez_compressed(temporary, **{f: getattr(shard, f) for f in Shard.__slots__})
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResidualPoseError(f"{path}: cannot write the shard ({error.strerror})") from None
-    temporary.replace(path)
+    with replacing(path) as stream:
+        np.savez_compressed(stream, **{f: getattr(shard, f) for f in Shard.__slots__})
     return path
 
 
@@ -101,22 +125,72 @@ def load_shard(path: Path) -> Shard:
     Raises:
         ResidualPoseError: the file is missing, cut short or not a shard.
     """
+    with _reading(path) as data:
+        return Shard(*(data[f] for f in Shard.__slots__))
+
+
+def frame_count(path: Path) -> int:
+    """Number of frames in a shard, without reading the images; errors as `load_shard`."""
+    with _reading(path) as data:
+        return len(data["intrinsics"])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     try:
         with np.load(path, allow_pickle=False) as data:
-            return Shard(*(data[f] for f in Shard.__slots__))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            yield data
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise ResidualPoseError(
-            f"{path}: expected a shard of rendered frames, found {error}; delete it and run synth again"
+            f"{path}: expected a shard of rendered frames, found {error}; delete it and run "
+            "synth again"
         ) from None
 
 
-def load_cast(folder: Path, config: SynthConfig):
-    """The body bank and pose library of a run: read from the folder, or made and kept there."""
-    from residualpose.synthetic.bodies import BodyBank, make_bank
-    from residualpose.synthetic.poses import PoseLibrary
+def prepare_cast(folder: Path, config: SynthConfig) -> None:
+    """Make what all workers of a run share and keep it in its folder: bodies, captured poses.
 
-    bank_path = folder / f"bodies_{config.bodies}_{config.seed}.npz"
-    if not bank_path.exists():
-        make_bank(config.bodies, config.seed).save(bank_path)
-    poses = PoseLibrary.mixed(config.mocap) if config.mocap else PoseLibrary.procedural()
-    return BodyBank.load(bank_path), poses
+    Raises:
+        MissingExtraError: anny is not installed.
+        ResidualPoseError: motion capture cannot be read, or the folder not be written.
+    """
+    captured, bank = folder / _CAPTURED, _bank_path(folder, config)
+    if config.mocap and not captured.exists():
+        library = PoseLibrary.from_mocap(config.mocap)
+        with _whole(captured) as temporary:
+            library.save_captured(temporary)
+    if not bank.exists():
+        bodies = make_bank(config.bodies, config.seed)
+        with _whole(bank) as temporary:
+            bodies.save(temporary)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write to; the file takes the name `path` when it is whole, or is removed."""
+    temporary = path.with_name(f".{path.stem}.tmp.npz")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise ResidualPoseError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_cast(folder: Path, config: SynthConfig) -> Cast:
+    """The bodies and poses that `prepare_cast` left in a run's folder."""
+    poses = PoseLibrary.procedural()
+    if config.mocap:
+        poses = poses.with_captured(folder / _CAPTURED)
+    try:
+        return Cast(BodyBank.load(_bank_path(folder, config)), poses)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ResidualPoseError(
+            f"{_bank_path(folder, config)}: expected the bodies of this run, found {error}; "
+            "delete it and run synth again"
+        ) from None
+
+
+def _bank_path(folder: Path, config: SynthConfig) -> Path:
+    return folder / f"bodies_{config.bodies}_{config.seed}.npz"

@@ -1,0 +1,120 @@
+"""Many processes that render the shards of one run, one core each."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import signal
+from collections.abc import Generator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from pathlib import Path
+
+from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.settings import plain, read_record, record
+from residualpose.synthetic.shards import (
+    Cast,
+    SynthConfig,
+    load_cast,
+    make_shard,
+    prepare_cast,
+    shard_path,
+)
+
+RECORD = "config.json"
+
+
+def missing_shards(folder: Path, config: SynthConfig) -> list[int]:
+    """Numbers of the shards of a run that are not on disk yet."""
+    return [k for k in range(config.shards) if not shard_path(folder, k).exists()]
+
+
+def open_run(folder: Path, config: SynthConfig) -> None:
+    """Make the folder of a run, or make sure that its shards are of the same settings.
+
+    Raises:
+        UsageError: it holds shards of other or unknown settings; motion capture is not there.
+        ResidualPoseError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{folder}: expected a folder for the shards, found a file") from None
+    except OSError as error:
+        raise ResidualPoseError(f"{folder}: cannot be made ({error.strerror})") from None
+    if not (folder / RECORD).exists() and next(folder.glob("shard_*.npz"), None):
+        raise UsageError(f"{folder}: holds shards but no {RECORD}; choose another folder")
+    settings = plain(config) | {"mocap": [_fingerprint(path) for path in config.mocap]}
+    record(folder / RECORD, settings, free=("shards",))
+
+
+def read_run(folder: Path) -> dict[str, object]:
+    """The settings of the run in a folder; UsageError where there is none."""
+    if not (folder / RECORD).is_file():
+        raise UsageError(
+            f"{folder}: expected a folder of rendered shards with its {RECORD}; "
+            "make one with residualpose synth --out"
+        )
+    return read_record(folder / RECORD)
+
+
+def _fingerprint(path: Path) -> str:
+    """Name and checksum of motion capture: the same archive may lie elsewhere tomorrow."""
+    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    try:
+        for file in files:
+            digest.update(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read motion capture ({error.strerror})") from None
+    return f"{path.name} sha256:{digest.hexdigest()}"
+
+
+def render_shards(folder: Path, config: SynthConfig, workers: int) -> Generator[Path]:
+    """Render what is missing; yields the file of each shard when it is done, in any order.
+
+    Left early, by an exception too, it stops the workers and leaves only whole shards.
+
+    Raises:
+        ResidualPoseError: a shard cannot be written, or a worker was killed.
+    """
+    prepare_cast(folder, config)
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+    try:
+        jobs = [pool.submit(_work, folder, k, config) for k in missing_shards(folder, config)]
+        for job in as_completed(jobs):
+            yield job.result()
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise ResidualPoseError(
+            f"{folder}: a worker was killed (out of memory?); run again with fewer --workers, "
+            "finished shards are kept"
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+            worker.join()
+        for unfinished in folder.glob(".shard_*.tmp"):
+            unfinished.unlink(missing_ok=True)
+
+
+def _start_worker() -> None:
+    """Ctrl-C reaches the parent, which stops the workers; torch must not compete with itself."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+@cache
+def _cast(folder: Path, config: SynthConfig) -> Cast:
+    return load_cast(folder, config)
+
+
+def _work(folder: Path, index: int, config: SynthConfig) -> Path:
+    return make_shard(folder, index, config, _cast(folder, config))

@@ -13,7 +13,6 @@ from residualpose.skeleton import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER, TO
 LEVEL_DOWN = np.array([0.0, 1.0, 0.0])
 """Down in the frame of a level camera (y down)."""
 
-_Y_UP = np.diag([1.0, -1.0, 1.0])
 # Log odds against a mirrored (y up) input and against a camera far from level. Taking the trunk for
 # the vertical costs little where the camera is level; missing a tilt moves a foot by half a metre.
 _MIRRORED_LOG_ODDS = -4.0
@@ -58,10 +57,13 @@ def trunk_down(joints_m: np.ndarray) -> np.ndarray:
 
 def upright_frame(joints_m: np.ndarray, down: np.ndarray) -> np.ndarray:
     """Body axes as columns, (N, 15, 3), unit down (3,) or (N, 3) -> (N, 3, 3); NaN if unknown."""
-    y = np.broadcast_to(down, (len(joints_m), 3))
-    left = leftwards(joints_m)
-    x = _unit(left - (left * y).sum(-1, keepdims=True) * y)
-    return np.stack([x, y, np.cross(x, y)], axis=-1)
+    return _axes(leftwards(joints_m), np.broadcast_to(down, (len(joints_m), 3)))
+
+
+def _axes(left: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Body axes as columns from vectors to the left and down, (N, 3) each -> (N, 3, 3)."""
+    x = _unit(left - (left * down).sum(-1, keepdims=True) * down)
+    return np.stack([x, down, np.cross(x, down)], axis=-1)
 
 
 def frame_hypotheses(joints_m: np.ndarray) -> list[tuple[np.ndarray, float]]:
@@ -70,10 +72,9 @@ def frame_hypotheses(joints_m: np.ndarray) -> list[tuple[np.ndarray, float]]:
     A level camera; the same with mirrored axes (y up, as ITOP labels are); and, for any other
     camera or a person lying down, the trunk itself as the vertical. Empty if the trunk is unknown.
     """
-    one = joints_m[None]
-    candidates = (
-        (upright_frame(one, LEVEL_DOWN)[0], 0.0),
-        (_Y_UP @ upright_frame(one @ _Y_UP, LEVEL_DOWN)[0], _MIRRORED_LOG_ODDS),
-        (upright_frame(one, trunk_down(one))[0], _TRUNK_LOG_ODDS),
-    )
-    return [(axes, log_odds) for axes, log_odds in candidates if np.isfinite(axes).all()]
+    down = np.stack([LEVEL_DOWN, -LEVEL_DOWN, trunk_down(joints_m[None])[0]])
+    axes = _axes(np.repeat(leftwards(joints_m[None]), 3, axis=0), down)
+    axes[1, :, 2] *= -1  # mirrored axes are left-handed
+    log_odds = (0.0, _MIRRORED_LOG_ODDS, _TRUNK_LOG_ODDS)
+    known = np.isfinite(axes).all((1, 2))
+    return [(axes[i], log_odds[i]) for i in np.flatnonzero(known)]

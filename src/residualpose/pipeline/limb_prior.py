@@ -176,7 +176,7 @@ class LimbPrior:
         known = ~np.isnan(flat)
         gains = self._gains(known)
         r = flat[known] - self.mean[:, known]
-        return gains.log_norm - 0.5 * np.einsum("ka,kab,kb->k", r, gains.precision, r)
+        return gains.log_norm - 0.5 * np.einsum("ka,ka->k", r, (gains.precision @ r[:, :, None])[:, :, 0])
 
     def _condition(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (56,) and covariance (56, 56) of all features given the known ones."""
@@ -186,8 +186,8 @@ class LimbPrior:
         log_weight = self._log_likelihood(features)
         weight = np.exp(log_weight - log_weight.max())
         weight /= weight.sum()
-        shift = np.einsum("kab,kb->ka", gains.gain, flat[known] - self.mean[:, known])
-        means = self.mean[:, ~known] + shift
+        shift = gains.gain @ (flat[known] - self.mean[:, known])[:, :, None]
+        means = self.mean[:, ~known] + shift[:, :, 0]
         mean = flat.copy()
         mean[~known] = weight @ means
         spread = means - mean[~known]

@@ -176,7 +176,8 @@ class LimbPrior:
         known = ~np.isnan(flat)
         gains = self._gains(known)
         r = flat[known] - self.mean[:, known]
-        return gains.log_norm - 0.5 * np.einsum("ka,ka->k", r, (gains.precision @ r[:, :, None])[:, :, 0])
+        whitened = (gains.precision @ r[:, :, None])[:, :, 0]
+        return gains.log_norm - 0.5 * (r * whitened).sum(-1)
 
     def _condition(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (56,) and covariance (56, 56) of all features given the known ones."""

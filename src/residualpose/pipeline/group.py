@@ -18,10 +18,10 @@ from residualpose.pipeline.assemble import Pieces, assemble
 from residualpose.pipeline.body_evidence import Evidence
 from residualpose.pipeline.limb_odds import (
     LimbPairs,
-    gated_by_depth,
     limb_odds,
     limb_pairs,
     metres_per_px,
+    out_of_reach,
 )
 from residualpose.pipeline.peaks import Peaks, find_peaks
 from residualpose.skeleton import ITOP15
@@ -31,6 +31,9 @@ _FIELDS = 2 * len(ITOP15.limbs)
 _CERTAIN, _LEAD = 0.35, 0.3
 """A limb is certain from this agreement on, and if it leads its rivals by that much."""
 _MIN_JOINTS = 3
+_SHADOW_ODDS, _SHADOW_REACH = 4.0, 0.015
+"""Log odds against a candidate in the shadow of a stronger one of the other side at the same place,
+and how near that is, as a share of the grid's mean side."""
 _ON_TOP = 0.06
 """Two joints coincide when they are nearer than this part of the person's extent."""
 
@@ -90,34 +93,56 @@ def group(peaks: Peaks, limb_fields: np.ndarray, points_m: np.ndarray | None = N
     if not len(peaks):
         return _people(peaks, np.zeros((0, 0), dtype=bool))
     pairs = limb_pairs(peaks, limb_fields)
-    affinity = limb_odds(peaks, pairs)
-    scale = None
-    if points_m is not None:
-        affinity = gated_by_depth(affinity, peaks.joint, points_m)
-        scale = metres_per_px(peaks.xy_px, points_m)
-    piece = _certain_pieces(peaks, pairs, affinity)
+    odds = limb_odds(peaks, pairs)
+    points_m = np.full((len(peaks), 3), np.nan) if points_m is None else np.asarray(points_m)
+    far = out_of_reach(peaks.joint, points_m)
+    # Only a doubt: the pixel of a true joint may show what is behind it.
+    odds = odds - far * (1.0 + 0.4 * np.maximum(odds, 0.0))
+    piece = _certain_pieces(peaks, pairs, odds)
     member = np.eye(piece.max() + 1)[:, piece]
-    within = member @ affinity @ member.T
+    within = member @ odds @ member.T
+    # One joint may err; that most of a piece errs alike is no accident.
+    size = member.sum(axis=1)
+    far = member @ far @ member.T
+    several = np.minimum.outer(size, size) > 1
+    within -= 2.0 * far * (several & (far > 0.6 * np.outer(size, size)))
     area_px = float(np.prod(np.shape(limb_fields)[1:]))
+    scale = metres_per_px(peaks.xy_px, points_m)
+    shadow = _in_shadow(peaks, limb_fields.shape[1:])
     evidence = Evidence.of_peaks(peaks.joint, peaks.xy_px, area_px, scale)
     pieces = Pieces(
         joints=member @ np.eye(_JOINTS)[peaks.joint],
         evidence=evidence.combined(member),
-        support=member @ (5.0 * (peaks.score - 0.45)) + 0.5 * np.diag(within),
+        support=member @ (5.0 * (peaks.score - 0.45) - _SHADOW_ODDS * shadow)
+        + 0.5 * np.diag(within),
         affinity=within - np.diag(np.diag(within)),
     )
     owner = assemble(pieces)[piece]
     return _people(peaks, np.arange(owner.max() + 1)[:, None] == owner)
 
 
-def _certain_pieces(peaks: Peaks, pairs: LimbPairs, affinity: np.ndarray) -> np.ndarray:
+def _in_shadow(peaks: Peaks, grid: tuple[int, ...]) -> np.ndarray:
+    """(N,) 0..1: how surely a candidate is the other side's joint, seen by a network in doubt.
+
+    Where it cannot tell front from back, the network marks a right elbow as a left one too, only
+    weaker. Unpunished, such shadows would form a second person who stands inside the first.
+    """
+    partner = np.asarray(ITOP15.mirror)[peaks.joint]
+    twin = (partner[:, None] == peaks.joint) & (partner != peaks.joint)[:, None]
+    distance_px = np.linalg.norm(peaks.xy_px[:, None] - peaks.xy_px, axis=-1)
+    near = np.clip(2.0 - distance_px / (_SHADOW_REACH * np.sqrt(np.prod(grid))), 0.0, 1.0)
+    weaker = np.clip(10.0 * (peaks.score - peaks.score[:, None]), 0.0, 1.0)
+    return (twin * near * weaker).max(axis=1, initial=0.0)
+
+
+def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndarray:
     """(N,) piece of each candidate: sets that limbs without a rival hold together."""
     rival = np.maximum(
         _best_rival(pairs.start * _JOINTS + peaks.joint[pairs.end], pairs.agreement),
         _best_rival(pairs.end * _JOINTS + peaks.joint[pairs.start], pairs.agreement),
     )
     certain = (pairs.agreement > _CERTAIN) & (pairs.agreement > rival + _LEAD)
-    certain &= affinity[pairs.start, pairs.end] > 0
+    certain &= odds[pairs.start, pairs.end] > 0
     start, end = pairs.start[certain], pairs.end[certain]
     strength = pairs.agreement[certain]
     while True:

@@ -56,13 +56,11 @@ def limb_odds(peaks: Peaks, pairs: LimbPairs) -> np.ndarray:
     return matrix
 
 
-def gated_by_depth(affinity: np.ndarray, joint: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-    """Affinity with doubt cast on two candidates farther apart than a person reaches."""
+def out_of_reach(joint: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    """(N, N) 0..1: how surely two candidates are farther apart than one person reaches."""
     distance_m = np.linalg.norm(points_m[:, None] - points_m, axis=-1)
     excess_m = np.nan_to_num(distance_m - reach_m()[joint[:, None], joint])
-    far = np.clip(excess_m / 0.2, 0.0, 1.0)
-    # Only doubt: the pixel of a true joint may show what is behind it.
-    return affinity - far * (1.0 + 0.4 * np.maximum(affinity, 0.0))
+    return np.clip(excess_m / 0.2, 0.0, 1.0)
 
 
 def metres_per_px(xy_px: np.ndarray, points_m: np.ndarray) -> np.ndarray | None:

@@ -30,7 +30,7 @@ FLIP = np.array([-1.0, 1, 1])
 
 @pytest.fixture
 def people_m(standing_m: np.ndarray) -> np.ndarray:
-    return np.stack([standing_m, standing_m + [0.8, 0.2, 1.5]])
+    return np.stack([standing_m, standing_m + np.array([0.8, 0.2, 1.5])])
 
 
 def test_kinds_match_the_skeleton() -> None:

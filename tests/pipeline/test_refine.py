@@ -89,7 +89,7 @@ def test_a_person_elsewhere_in_the_image_looks_the_same(
     """Turned about the camera with the ray, down staying down: the same ray-frame positions."""
     # Start with the root straight ahead, where the ray's frame is the camera's.
     root = RayFrames.of(standing_m[None])
-    ahead = root.inward(standing_m[None]) + [0, 0, 3.0]
+    ahead = root.inward(standing_m[None]) + np.array([0, 0, 3.0])
     moved = ahead @ about_the_camera(yaw, pitch).T
     np.testing.assert_allclose(
         RayFrames.of(moved).inward(moved), RayFrames.of(ahead).inward(ahead), atol=1e-6
@@ -148,7 +148,7 @@ def test_covariances_are_symmetric_and_positive(
 def test_who_has_no_trunk_stays_as_found(
     monkeypatch: pytest.MonkeyPatch, standing_m: np.ndarray
 ) -> None:
-    people = np.stack([standing_m, standing_m + [0.5, 0, 0]])
+    people = np.stack([standing_m, standing_m + np.array([0.5, 0, 0])])
     people[1, TRUNK] = np.nan
     people[0, 4] = np.nan
     assert has_trunk(people).tolist() == [True, False]

@@ -9,15 +9,15 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the synthetic extra")
 
-from residualpose.synthetic import people  # noqa: E402
-from residualpose.synthetic.materials import Material  # noqa: E402
-from residualpose.synthetic.people import (  # noqa: E402
+from residualpose.synthetic import people
+from residualpose.synthetic.materials import Material
+from residualpose.synthetic.people import (
     VISIBLE_WITHIN_M,
     RenderedFrame,
     SceneConfig,
     render_frame,
 )
-from residualpose.synthetic.viewpoints import Viewpoint  # noqa: E402
+from residualpose.synthetic.viewpoints import Viewpoint
 
 if TYPE_CHECKING:
     from residualpose.synthetic.shards import Cast

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the synthetic extra")
 
-from residualpose.errors import ResidualPoseError  # noqa: E402
-from residualpose.synthetic.people import MAX_PEOPLE, SceneConfig  # noqa: E402
-from residualpose.synthetic.shards import (  # noqa: E402
+from residualpose.errors import ResidualPoseError
+from residualpose.synthetic.people import MAX_PEOPLE, SceneConfig
+from residualpose.synthetic.shards import (
     MM,
     SynthConfig,
     load_shard,
@@ -71,7 +71,7 @@ def test_a_truncated_shard_is_an_error_that_names_it(
     whole = shard_path(tiny_shards, 0).read_bytes()
     cut = tmp_path / "cut.npz"
     cut.write_bytes(whole[: int(kept if kept > 1 else kept * len(whole))])
-    with pytest.raises(ResidualPoseError, match="cut.npz"):
+    with pytest.raises(ResidualPoseError, match=r"cut\.npz"):
         load_shard(cut)
 
 

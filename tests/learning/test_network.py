@@ -1,0 +1,69 @@
+"""The 2D network: shapes at any image size, its cost, and what its first layer reads."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+
+from residualpose.learning.network import (  # noqa: E402
+    OFFSET_SCALE_M,
+    DepthChannels,
+    NetworkConfig,
+    PoseNetwork,
+    split_maps,
+)
+
+TINY = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
+
+
+@pytest.mark.parametrize("size", [(128, 160), (16, 16), (48, 112)])
+def test_maps_are_at_strides_4_and_2(size: tuple[int, int]) -> None:
+    height, width = size
+    with torch.no_grad():
+        early, final = PoseNetwork(TINY).eval()(torch.rand(2, 1, height, width))
+    assert early.shape == (2, 58, height // 4, width // 4)
+    assert final.shape == (2, 58, height // 2, width // 2)
+
+
+def test_split_maps_in_the_order_of_the_targets() -> None:
+    stacked = torch.arange(58.0)[None, :, None, None].expand(1, 58, 2, 3)
+    parts, fields, offsets = split_maps(stacked)
+    assert parts[0, :, 0, 0].tolist() == list(range(15))
+    assert fields[0, :, 0, 0].tolist() == list(range(15, 43))
+    torch.testing.assert_close(offsets[0, :, 1, 2], torch.arange(43.0, 58) * OFFSET_SCALE_M)
+
+
+def test_the_default_network_is_compact() -> None:
+    """1 to 2.5 GFLOP a frame of 160 x 128, counted as two per multiplication."""
+    network, flop = PoseNetwork().eval(), 0.0
+
+    def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal flop
+        flop += 2.0 * output[0].numel() * module.weight[0].numel()
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, 1, 128, 160))
+    assert 1e9 < flop < 2.5e9
+    assert sum(p.numel() for p in network.parameters()) < 3e6
+
+
+def test_channels_show_shape_wherever_in_the_room() -> None:
+    depth = torch.full((1, 1, 64, 64), 2.0)
+    depth[..., 20:30, 20:30] = 1.9
+    depth[..., 40:50, 40:50] = 0
+    near, far = (DepthChannels()(d) for d in (depth, torch.where(depth > 0, depth + 1, 0.0)))
+    assert near.shape == (1, 4, 64, 64)
+    assert not near[..., 40:50, 40:50].any()
+    assert (near[0, 1] == (depth[0, 0] > 0)).all()
+    torch.testing.assert_close(near[:, 2:], far[:, 2:], atol=1e-3, rtol=0)
+    assert (near[0, 2:, 25, 25] < -0.1).all() and near[0, 2, 5, 60].abs() < 1e-4
+
+
+def test_an_image_without_readings_is_finite() -> None:
+    with torch.no_grad():
+        maps = PoseNetwork(TINY).eval()(torch.zeros(1, 1, 32, 32))
+    assert all(torch.isfinite(m).all() for m in maps)

@@ -45,15 +45,7 @@ class ModelFolder:
             UsageError: no such model.
             ResidualPoseError: the folder is incomplete or its files are not those of the card.
         """
-        path = WEIGHTS / (model or DEFAULT_MODEL)
-        if isinstance(model, Path) or not (path / "card.json").is_file():
-            path = Path(model or DEFAULT_MODEL)
-        if not path.is_dir():
-            bundled = sorted(p.parent.name for p in WEIGHTS.glob("*/card.json"))
-            raise UsageError(
-                f"no model {str(model or DEFAULT_MODEL)!r}: expected a folder with card.json, "
-                f"or one of {', '.join(bundled) or '(none bundled)'}"
-            )
+        path = _folder_of(model or DEFAULT_MODEL)
         card = _read_card(path / "card.json")
         for file, sha256 in card["sha256"].items():
             if sha256_of(path / file) != sha256:
@@ -62,7 +54,7 @@ class ModelFolder:
                     "the file is damaged or from another model: install or export it again"
                 )
         return cls(
-            path, str(card["name"]), float(card["focal_px"]), int(card["stride"]),
+            path, card["name"], float(card["focal_px"]), card["stride"],
             card["sha256"]["maps.onnx"], card,
         )  # fmt: skip
 
@@ -77,14 +69,39 @@ class ModelFolder:
         return self.path / REFINER
 
 
+def _folder_of(model: str | Path) -> Path:
+    bundled = WEIGHTS / model
+    if isinstance(model, str) and (bundled / "card.json").is_file():
+        return bundled
+    if not Path(model).is_dir():
+        names = sorted(card.parent.name for card in WEIGHTS.glob("*/card.json"))
+        raise UsageError(
+            f"no model {str(model)!r}: expected a folder with card.json, "
+            f"or one of {', '.join(names) or '(none bundled)'}"
+        )
+    return Path(model)
+
+
+_CARD_TYPES = {"name": str, "focal_px": (int, float), "stride": int, "sha256": dict}
+
+
 def _read_card(path: Path) -> dict:
+    """The card, with what the code reads from it present and of its type."""
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ResidualPoseError(f"{path}: expected a JSON model card, found {error}") from None
-    missing = {"name", "focal_px", "stride", "sha256"} - set(card)
-    if missing or set(FILES) - set(card["sha256"]):
-        raise ResidualPoseError(f"{path}: the card lacks {', '.join(missing) or 'file checksums'}")
+    if not isinstance(card, dict):
+        raise ResidualPoseError(f"{path}: expected a JSON model card, found another JSON value")
+    wrong = [key for key, kind in _CARD_TYPES.items() if not isinstance(card.get(key), kind)]
+    if wrong:
+        raise ResidualPoseError(f"{path}: {', '.join(wrong)} missing or of another type")
+    unsummed, unknown = set(FILES) - set(card["sha256"]), set(card["sha256"]) - {*FILES, REFINER}
+    if unsummed or unknown:
+        raise ResidualPoseError(
+            f"{path}: expected the sha256 of {', '.join((*FILES, REFINER))}, "
+            f"found those of {', '.join(card['sha256']) or 'no file'}"
+        )
     return card
 
 

@@ -105,7 +105,9 @@ def test_offsets_are_joint_minus_surface_and_count_near_joints_only(
 
 def test_the_reading_stages_recover_what_the_targets_say(standing_m: np.ndarray) -> None:
     """Targets -> peaks -> lift -> group gives the people back, in their places."""
-    people = np.stack([standing_m + [-0.45, 0, 0.0], standing_m + [0.55, 0.05, 0.6]])
+    people = np.stack(
+        [standing_m + np.array([-0.45, 0, 0.0]), standing_m + np.array([0.55, 0.05, 0.6])]
+    )
     depth = np.full((HEIGHT, WIDTH), 2.8)
     depth[:, 90:] = 3.4
     targets = targets_of(people, depth_m=depth)
@@ -125,7 +127,7 @@ def test_the_reading_stages_recover_what_the_targets_say(standing_m: np.ndarray)
 def test_a_barely_visible_person_is_neither_asked_for_nor_forbidden(
     standing_m: np.ndarray,
 ) -> None:
-    people = np.stack([standing_m + [-0.5, 0, 0], standing_m + [0.5, 0, 0]])
+    people = np.stack([standing_m + np.array([-0.5, 0, 0]), standing_m + np.array([0.5, 0, 0])])
     visible = np.ones((2, 15), bool)
     visible[1, 2:] = False
     both, one = targets_of(people, visible), targets_of(people[:1])

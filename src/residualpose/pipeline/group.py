@@ -34,8 +34,10 @@ _MIN_JOINTS = 3
 _SHADOW_ODDS, _SHADOW_REACH = 4.0, 0.015
 """Log odds against a candidate in the shadow of a stronger one of the other side at the same place,
 and how near that is, as a share of the grid's mean side."""
-_ON_TOP = 0.06
-"""Two joints coincide when they are nearer than this part of the person's extent."""
+_ON_TOP, _ON_TOP_M = 0.06, 0.25
+"""Two joints coincide when they are nearer than this part of the person's extent, and in metres."""
+_COVERED = 0.6
+"""Share of a person's joints that, lying on a better person's, make it no person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def group(peaks: Peaks, limb_fields: np.ndarray, points_m: np.ndarray | None = N
         points_m: (N, 3) position of each candidate in the camera frame, metres; NaN unknown.
     """
     if not len(peaks):
-        return _people(peaks, np.zeros((0, 0), dtype=bool))
+        return _people(peaks, np.zeros((0, 0), dtype=bool), None)
     pairs = limb_pairs(peaks, limb_fields)
     odds = limb_odds(peaks, pairs)
     points_m = np.full((len(peaks), 3), np.nan) if points_m is None else np.asarray(points_m)
@@ -118,7 +120,7 @@ def group(peaks: Peaks, limb_fields: np.ndarray, points_m: np.ndarray | None = N
         affinity=within - np.diag(np.diag(within)),
     )
     owner = assemble(pieces)[piece]
-    return _people(peaks, np.arange(owner.max() + 1)[:, None] == owner)
+    return _people(peaks, np.arange(owner.max() + 1)[:, None] == owner, points_m)
 
 
 def _in_shadow(peaks: Peaks, grid: tuple[int, ...]) -> np.ndarray:
@@ -171,7 +173,7 @@ def _best_rival(key: np.ndarray, agreement: np.ndarray) -> np.ndarray:
     return rival
 
 
-def _people(peaks: Peaks, member: np.ndarray) -> People2D:
+def _people(peaks: Peaks, member: np.ndarray, points_m: np.ndarray | None) -> People2D:
     """The result from (P, N) membership, sorted by score."""
     member = member[member.sum(axis=1) >= _MIN_JOINTS]
     index = np.full((len(member), _JOINTS), -1, dtype=np.int64)
@@ -183,20 +185,39 @@ def _people(peaks: Peaks, member: np.ndarray) -> People2D:
     score[seen], joints_px[seen] = peaks.score[index[seen]], peaks.xy_px[index[seen]]
     person_score = score.mean(axis=1)
     order = np.argsort(-person_score, kind="stable")
-    order = order[_not_covered(joints_px[order])]
+    lifted = None if points_m is None else np.where(seen[..., None], points_m[index], np.nan)
+    order = order[_not_covered(joints_px[order], None if lifted is None else lifted[order])]
     return People2D(joints_px[order], score[order], person_score[order], index[order])
 
 
-def _not_covered(joints_px: np.ndarray) -> np.ndarray:
-    """(P,) False for a small person that lies on a larger one, joint on joint of either side."""
+def _not_covered(joints_px: np.ndarray, points_m: np.ndarray | None) -> np.ndarray:
+    """(P,) False for a person that lies on a better one, joint on joint of either side.
+
+    Args:
+        joints_px: (P, 15, 2) people, best first.
+        points_m: (P, 15, 3) the same in 3D, which tells two people in one line of sight apart.
+    """
     count = np.isfinite(joints_px[..., 0]).sum(axis=1)
-    low, high = np.nanmin(joints_px, axis=1), np.nanmax(joints_px, axis=1)
-    near_px = _ON_TOP * np.linalg.norm(high - low, axis=1)
     keep = np.ones(len(joints_px), dtype=bool)
-    for small, large in np.argwhere(count[:, None] <= 0.6 * count):
-        both = np.stack([joints_px[large], joints_px[large][list(ITOP15.mirror)]])
-        apart_px = np.linalg.norm(both - joints_px[small], axis=-1)
-        # Not within reach: also where either has no such joint.
-        on_top = (apart_px < near_px[large]).any(axis=0).sum()
-        keep[small] &= on_top < 0.75 * count[small]
+    for other in range(1, len(joints_px)):
+        for better in np.flatnonzero(keep[:other]):
+            size_px = np.linalg.norm(np.ptp(_known(joints_px[better]), axis=0))
+            on_top = _within(joints_px[better], joints_px[other], _ON_TOP * size_px)
+            if points_m is not None:
+                unknown = np.isnan(points_m[other]).any(-1)
+                on_top &= unknown | _within(points_m[better], points_m[other], _ON_TOP_M)
+            if on_top.sum() >= _COVERED * count[other]:
+                keep[other] = False
+                break
     return keep
+
+
+def _known(points: np.ndarray) -> np.ndarray:
+    return points[np.isfinite(points).all(-1)]
+
+
+def _within(better: np.ndarray, other: np.ndarray, reach: float) -> np.ndarray:
+    """(15,) whether each joint of `other` is near that joint of `better`, or its partner."""
+    both = np.stack([better, better[list(ITOP15.mirror)]])
+    # A joint that either lacks is not near.
+    return (np.linalg.norm(both - other, axis=-1) < reach).any(axis=0)

@@ -1,6 +1,6 @@
 """PoseEstimator: calls the stages in order, nothing else.
 
-    frame -> normalise -> maps -> peaks -> lift -> group -> complete -> refine -> Poses
+frame -> normalise -> maps -> peaks -> lift -> group -> complete -> refine -> Poses
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ class Detector:
             (origin == Origin.MEASURED).sum(1) >= MIN_MEASURED
         )
         joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
-        covariance = np.where(
-            absent[..., None, None], np.nan, _take(points.covariance_m2, index)
-        )
+        covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
         return maps, Lifted(
             joints_px[believed].astype(np.float32),
             joints_m[believed].astype(np.float32),
@@ -139,18 +137,12 @@ class PoseEstimator:
         refined = self._refiner(
             completed.joints_m, people.joint_score, completed.origin, completed.covariance_m2
         )
-        lifted_m, completed_m, refined_m = (
-            people.joints_m, completed.joints_m, refined.joints_m
-        )  # fmt: skip
+        stages_m = people.joints_m, completed.joints_m, refined.joints_m
         joints_px = people.joints_px
         if self._convention is not None:
-            refined_px = frame.camera.project(refined_m)
-            lifted_m, completed_m, refined_m = (
-                to_convention(joints, self._convention)
-                for joints in (lifted_m, completed_m, refined_m)
-            )
-            shift_px = frame.camera.project(refined_m) - refined_px
-            joints_px = (joints_px + np.nan_to_num(shift_px)).astype(np.float32)
+            stages_m = tuple(to_convention(joints_m, self._convention) for joints_m in stages_m)
+            joints_px = _moved_px(joints_px, frame.camera, refined.joints_m, stages_m[-1])
+        lifted_m, completed_m, refined_m = stages_m
         origin = np.where(np.isfinite(refined_m).all(-1), completed.origin, Origin.ABSENT)
         found = np.isfinite(joints_px).all(-1, keepdims=True)
         poses = Poses(
@@ -169,6 +161,14 @@ class PoseEstimator:
         return self._detector(frame)
 
 
+def _moved_px(
+    joints_px: np.ndarray, camera: Camera, before_m: np.ndarray, after_m: np.ndarray
+) -> np.ndarray:
+    """Pixels moved as the same joints were in space; where that is unknown, they stay."""
+    shift_px = camera.project(after_m) - camera.project(before_m)
+    return (joints_px + np.nan_to_num(shift_px)).astype(np.float32)
+
+
 def _take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Rows of (N, ...) by (P, 15) indices, of which -1 may point anywhere."""
     if not len(values):
@@ -182,5 +182,7 @@ def _as_frame(depth_m: np.ndarray | DepthFrame, camera: Camera | None) -> DepthF
             raise UsageError("a DepthFrame brings its own camera: do not give a second one")
         return depth_m
     if camera is None:
-        raise UsageError("estimate(depth_m, camera) needs the camera: residualpose.Camera(fx, fy, cx, cy)")
+        raise UsageError(
+            "estimate(depth_m, camera) needs the camera: residualpose.Camera(fx, fy, cx, cy)"
+        )
     return DepthFrame(depth_m, camera)

@@ -55,7 +55,9 @@ def fit_kind(ours_m: np.ndarray, truth_m: np.ndarray, kind: str) -> np.ndarray:
 
 def main() -> int:
     """Fit and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("frames", type=Path)
     parser.add_argument("--model")
     arguments = parser.parse_args()

@@ -35,7 +35,8 @@ class BodyPose:
     """World rotations of the segments of one person."""
 
     rotations: np.ndarray
-    """(17, 3, 3) float64: world rotation G of each segment; its direction is G @ REFERENCE_DIRECTION."""
+    """(17, 3, 3) float64: world rotation G of each segment, which points along
+    G @ REFERENCE_DIRECTION."""
     lift_m: float = 0.0
     """Height of the lowest point of the body above the floor (a jump, a seat); 0 = touching it."""
     source: str = ""

@@ -120,7 +120,9 @@ def bin_or_bag(rng: np.random.Generator) -> Primitives:
     """A bin, a rucksack or a bag with a handle."""
     x, y, z = rng.uniform(0.1, 0.3), rng.uniform(0.1, 0.2), rng.uniform(0.15, 0.35)
     kind = int(rng.choice([BOX, ELLIPSOID]))
-    body = solids(kind, (0, 0, z), (x, y, z), material=int(rng.choice([0, Material.DARK_FURNITURE])))
+    body = solids(
+        kind, (0, 0, z), (x, y, z), material=int(rng.choice([0, Material.DARK_FURNITURE]))
+    )
     top = np.array([[-x / 2, 0, 2 * z], [0, 0, 2.4 * z], [x / 2, 0, 2 * z]])
     return merge([body, rods(top[:2], top[1:], 0.012)])
 

@@ -103,7 +103,9 @@ def chair(rng: np.random.Generator) -> Primitives:
     rows.append([-0.03, 0.03, -0.03, 0.03, 0.08, z])
     star = yaw_rotation(np.arange(5) * (2 * np.pi / 5) + rng.uniform(0, 1))
     centre = star @ np.array([0.15, 0, 0.07])
-    return merge([cuboids(rows), solids(BOX, centre, (0.15, 0.025, 0.025), star)]).of(Material.DARK_FURNITURE)
+    return merge([cuboids(rows), solids(BOX, centre, (0.15, 0.025, 0.025), star)]).of(
+        Material.DARK_FURNITURE
+    )
 
 
 def sofa(rng: np.random.Generator) -> Primitives:

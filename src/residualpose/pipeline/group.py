@@ -201,7 +201,7 @@ def _not_covered(joints_px: np.ndarray, points_m: np.ndarray | None) -> np.ndarr
     keep = np.ones(len(joints_px), dtype=bool)
     for other in range(1, len(joints_px)):
         for better in np.flatnonzero(keep[:other]):
-            size_px = np.linalg.norm(np.ptp(_known(joints_px[better]), axis=0))
+            size_px = float(np.linalg.norm(np.ptp(_known(joints_px[better]), axis=0)))
             on_top = _within(joints_px[better], joints_px[other], _ON_TOP * size_px)
             if points_m is not None:
                 unknown = np.isnan(points_m[other]).any(-1)

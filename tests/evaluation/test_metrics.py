@@ -53,8 +53,14 @@ def test_three_joints_are_too_few_to_align(standing_m: np.ndarray) -> None:
 
 
 def test_people_are_matched_one_each_and_the_sum_is_smallest(standing_m: np.ndarray) -> None:
-    truth = np.stack([standing_m, standing_m + [0.3, 0, 0]])
-    found = np.stack([standing_m + [0.29, 0, 0], standing_m + [0.2, 0, 0], standing_m + [5, 0, 0]])
+    truth = np.stack([standing_m, standing_m + np.array([0.3, 0, 0])])
+    found = np.stack(
+        [
+            standing_m + np.array([0.29, 0, 0]),
+            standing_m + np.array([0.2, 0, 0]),
+            standing_m + np.array([5, 0, 0]),
+        ]
+    )
     assert sorted(match_people(found, truth, 0.5)) == [(0, 1), (1, 0)]
     assert match_people(found, truth, 0.1) == [(0, 1)]
     order = [2, 0, 1]
@@ -78,7 +84,7 @@ def test_an_outlier_joint_does_not_break_a_match(standing_m: np.ndarray) -> None
 
 def test_stage_scores_put_recall_beside_the_distance(standing_m: np.ndarray) -> None:
     truth = np.stack([standing_m] * 2)
-    joints = truth + [0.02, 0, 0]
+    joints = truth + np.array([0.02, 0, 0])
     joints[1] = np.nan
     joints[0, 6] += [0.2, 0, 0]
     scores = StageScores.of(joints, truth)

@@ -33,7 +33,10 @@ class Told:
         lifted = joints.copy()
         lifted[:, 6] = np.nan
         return SimpleNamespace(
-            lifted_m=lifted, completed_m=joints + [0.05, 0, 0], refined_m=joints, poses=poses
+            lifted_m=lifted,
+            completed_m=joints + np.array([0.05, 0, 0]),
+            refined_m=joints,
+            poses=poses,
         )
 
 
@@ -46,7 +49,7 @@ def save(path: Path, joints_m: np.ndarray) -> Path:
 def test_one_labelled_person_is_scored_by_the_surest_one_found(
     tmp_path: Path, standing_m: np.ndarray
 ) -> None:
-    far = standing_m + [1, 0, 0]
+    far = standing_m + np.array([1, 0, 0])
     data = open_labelled(save(tmp_path / "one.npz", np.stack([standing_m] * 3)))
     answers = [[(standing_m, 0.9)], [(standing_m, 0.3), (far, 0.8)], []]
     done = []
@@ -61,10 +64,10 @@ def test_one_labelled_person_is_scored_by_the_surest_one_found(
 
 
 def test_several_labelled_people_are_paired(tmp_path: Path, standing_m: np.ndarray) -> None:
-    near, far = standing_m, standing_m + [1, 0, 0]
+    near, far = standing_m, standing_m + np.array([1, 0, 0])
     truth = np.stack([np.stack([near, far]), np.stack([near, np.full((15, 3), np.nan)])])
     data = open_labelled(save(tmp_path / "two.npz", truth))
-    answers = [[(far, 0.5), (near, 0.9)], [(near + [0, 0, 3], 0.9), (near, 0.1)]]
+    answers = [[(far, 0.5), (near, 0.9)], [(near + np.array([0, 0, 3]), 0.9), (near, 0.1)]]
     report = evaluate(Told(answers), data, lambda: None)  # type: ignore[arg-type]
     assert (report.people, report.matched, report.extra) == (3, 3, 1)
     assert report.right_count == 0.5

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from residualpose.errors import MissingExtraError
+from residualpose.results import replacing
 from residualpose.synthetic.body_pose import REFERENCE_DIRECTION, SEGMENT_PARENT, SEGMENTS, BodyPose
 
 if TYPE_CHECKING:
@@ -79,10 +80,8 @@ class BodyBank:
 
     def save(self, path: Path) -> None:
         """Write the bank to an .npz that `load` reads; no pickle."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part.npz")
-        np.savez(temporary, **{f: getattr(self, f).cpu().numpy() for f in self.__slots__})
-        temporary.replace(path)
+        with replacing(path) as stream:
+            np.savez(stream, **{f: getattr(self, f).cpu().numpy() for f in self.__slots__})
 
     @classmethod
     def load(cls, path: Path) -> BodyBank:

@@ -156,26 +156,14 @@ def prepare_cast(folder: Path, config: SynthConfig) -> None:
     """
     captured, bank = folder / _CAPTURED, _bank_path(folder, config)
     if config.mocap and not captured.exists():
-        library = PoseLibrary.from_mocap(config.mocap)
-        with _whole(captured) as temporary:
+        library, temporary = PoseLibrary.from_mocap(config.mocap), captured.with_suffix(".part")
+        try:
             library.save_captured(temporary)
+            temporary.replace(captured)
+        finally:
+            temporary.unlink(missing_ok=True)
     if not bank.exists():
-        bodies = make_bank(config.bodies, config.seed)
-        with _whole(bank) as temporary:
-            bodies.save(temporary)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name to write to; the file takes the name `path` when it is whole, or is removed."""
-    temporary = path.with_name(f".{path.stem}.tmp.npz")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise ResidualPoseError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        make_bank(config.bodies, config.seed).save(bank)
 
 
 def load_cast(folder: Path, config: SynthConfig) -> Cast:

@@ -8,7 +8,7 @@ NEWEST := python3 python3.14 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(NEWEST); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test clean
+.PHONY: demo test model clean
 
 demo: $(VENV)/.inference
 	$(BIN)/residualpose predict src/residualpose/samples/*.npz --output demo_output --overwrite
@@ -22,6 +22,27 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
+
+# The whole recipe of the bundled model, about half a day of one core: render, train, put together.
+# It goes on where it was interrupted. MOCAP: where the motion capture is, if not where CONFIG says.
+CONFIG := configs/base.toml
+OUT := runs/base
+HELD_OUT_SHARDS := 24
+MOCAP :=
+SYNTH = $(BIN)/residualpose synth --config $(CONFIG) $(if $(MOCAP),--mocap $(MOCAP))
+
+model: $(VENV)/.dev
+	$(SYNTH) --out $(OUT)/data
+	$(SYNTH) --out $(OUT)/held_out --seed 1 --shards $(HELD_OUT_SHARDS)
+	$(BIN)/residualpose train maps --config $(CONFIG) --data $(OUT)/data --out $(OUT)/maps
+	$(BIN)/residualpose train prior --config $(CONFIG) --data $(OUT)/data --out $(OUT)/prior.npz
+	$(BIN)/residualpose export --run $(OUT)/maps --prior $(OUT)/prior.npz \
+		--out $(OUT)/detector --overwrite
+	$(BIN)/residualpose train refiner --config $(CONFIG) --data $(OUT)/held_out \
+		--model $(OUT)/detector --out $(OUT)/refiner.onnx
+	$(BIN)/residualpose export --run $(OUT)/maps --prior $(OUT)/prior.npz \
+		--refiner $(OUT)/refiner.onnx --out $(OUT)/model --name base --overwrite
+	@echo "The model: $(OUT)/model (residualpose predict ... --model $(OUT)/model)"
 
 clean:
 	rm -rf $(VENV) demo_output

@@ -23,7 +23,7 @@ test: $(VENV)/.dev
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
 
-# The whole recipe of the bundled model, about half a day of one core: render, train, put together.
+# The whole recipe of the bundled model, some three hours on two cores: render, train, put together.
 # It goes on where it was interrupted. MOCAP: where the motion capture is, if not where CONFIG says.
 CONFIG := configs/base.toml
 OUT := runs/base

@@ -167,3 +167,20 @@ def test_export_keeps_the_scores_of_eval(
     assert run(*parts, "--out", tmp_path / "m", "--scores", tmp_path / "side.json") == 0
     card = json.loads((tmp_path / "m" / "card.json").read_text())
     assert card["scores"] == {"side": {"frames": 3}}
+
+
+@pytest.mark.parametrize("section", ["synth", "maps", "prior", "refiner"])
+def test_the_shipped_settings_are_understood(section: str, tmp_path: Path) -> None:
+    from residualpose.learning.train_maps import MapsConfig
+    from residualpose.learning.train_prior import PriorConfig
+    from residualpose.learning.train_refiner import RefinerConfig
+    from residualpose.settings import build, read_section
+    from residualpose.synthetic.shards import SynthConfig
+
+    kinds = {"maps": MapsConfig, "prior": PriorConfig, "refiner": RefinerConfig}
+    values = read_section(Path(__file__).parents[2] / "configs" / "base.toml", section)
+    fixed = {"data": tmp_path, "out": tmp_path} if section == "maps" else {}
+    built = build(kinds.get(section, SynthConfig), values, "base.toml", **fixed)
+    plain_names = [name for name, value in values.items() if isinstance(value, int | float)]
+    assert plain_names
+    assert all(getattr(built, name) == values[name] for name in plain_names)

@@ -23,8 +23,12 @@ from residualpose.pipeline.normalise import normalise
 from residualpose.pipeline.peaks import find_peaks
 from residualpose.pipeline.refine import Refiner
 from residualpose.poses import Origin, Poses
+from residualpose.skeleton import NECK, TORSO
 
 MIN_PERSON_SCORE = 0.25
+MIN_JOINT_SCORE = 0.3
+"""A joint found with less is guessed better by the prior (on rendered and real frames alike); the
+paper's threshold too. Neck and torso stay: the prior needs them."""
 MIN_MEASURED = 3
 """A person with fewer joints whose depth was measured is not believed."""
 
@@ -75,8 +79,11 @@ class Detector:
         surface_m = surface_of(view, maps.stride)
         points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
         people = group(peaks, maps.limb_fields, points.points_m)
-        index, absent = people.peak_index, people.peak_index < 0
-        joints_px = frame.camera.project(grid_camera.rays(people.joints_px))
+        weak = people.joint_score < MIN_JOINT_SCORE
+        weak[:, [NECK, TORSO]] = False
+        index, absent = people.peak_index, (people.peak_index < 0) | weak
+        found_px = frame.camera.project(grid_camera.rays(people.joints_px))
+        joints_px = np.where(absent[..., None], np.nan, found_px)
         origin = np.where(absent, Origin.ABSENT, _take(points.origin, index))
         believed = (people.person_score >= MIN_PERSON_SCORE) & (
             (origin == Origin.MEASURED).sum(1) >= MIN_MEASURED
@@ -86,7 +93,7 @@ class Detector:
         return maps, Lifted(
             joints_px[believed].astype(np.float32),
             joints_m[believed].astype(np.float32),
-            people.joint_score[believed],
+            np.where(absent, 0, people.joint_score)[believed].astype(np.float32),
             people.person_score[believed],
             origin[believed].astype(np.uint8),
             covariance[believed].astype(np.float32),

@@ -31,11 +31,11 @@ class RefinerConfig:
     """Neurons a layer."""
     blocks: int = 2
     """Residual blocks."""
-    dropout: float = 0.1
-    steps: int = 6000
+    dropout: float = 0.4
+    steps: int = 4000
     batch: int = 512
     learning_rate: float = 1e-3
-    weight_decay: float = 1e-3
+    weight_decay: float = 1e-2
     seed: int = 0
 
 

@@ -65,15 +65,15 @@ Convention = Mapping[str, Shift]
 CONVENTIONS: dict[str, Convention] = {
     # Fitted by scripts/fit_convention.py on 60 development frames of ITOP's side test set.
     "itop": {
-        "head": Shift(0.023, 0.0, 0.010),
-        "neck": Shift(-0.031, 0.0, -0.051),
-        "shoulder": Shift(0.004, -0.011, -0.045),
-        "elbow": Shift(-0.002, 0.0, -0.040),
-        "hand": Shift(0.040, 0.0, -0.024),
-        "torso": Shift(0.021, 0.0, -0.052),
-        "hip": Shift(0.035, -0.002, -0.034),
-        "knee": Shift(0.028, 0.0, -0.034),
-        "foot": Shift(0.012, 0.0, -0.037),
+        "head": Shift(0.026, 0.0, 0.003),
+        "neck": Shift(-0.030, 0.0, -0.046),
+        "shoulder": Shift(-0.004, -0.012, -0.044),
+        "elbow": Shift(0.009, 0.0, -0.050),
+        "hand": Shift(0.038, 0.0, -0.015),
+        "torso": Shift(-0.002, 0.0, -0.071),
+        "hip": Shift(0.020, -0.006, -0.047),
+        "knee": Shift(0.048, 0.0, -0.028),
+        "foot": Shift(0.060, 0.0, -0.079),
     },
     # From the mean limb lengths of the release's Panoptic statistics against our bodies'.
     "panoptic": {

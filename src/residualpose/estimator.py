@@ -25,11 +25,11 @@ from residualpose.pipeline.refine import Refiner
 from residualpose.poses import Origin, Poses
 from residualpose.skeleton import NECK, TORSO
 
-MIN_PERSON_SCORE = 0.25
+MIN_PERSON_SCORE = 0.28
 MIN_JOINT_SCORE = 0.3
 """A joint found with less is guessed better by the prior (on rendered and real frames alike); the
 paper's threshold too. Neck and torso stay: the prior needs them."""
-MIN_MEASURED = 3
+MIN_MEASURED = 4
 """A person with fewer joints whose depth was measured is not believed."""
 
 

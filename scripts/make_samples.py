@@ -2,8 +2,8 @@
 
     python scripts/make_samples.py [FOLDER]
 
-Everything follows from the seeds below; the pictures show what the sensors of three people's
-cameras would see: a structured-light frame, a time-of-flight frame and a stereo frame.
+Everything follows from the seeds below; the pictures show what three sensors
+would see: structured light, time of flight and active stereo.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from residualpose.synthetic.sensors import Sensor, simulate
 SAMPLES = {
     # name: seed, width, height, focal length, chances of 0, 1, 2, 3, 4 people, sensor
     "structured_light_one": (19, 320, 240, 285.7, (0, 1, 0, 0, 0), Sensor.STRUCTURED_LIGHT),
-    "time_of_flight_three": (11, 320, 288, 252.0, (0, 0, 0, 1, 0), Sensor.TIME_OF_FLIGHT),
+    "time_of_flight_two": (11, 320, 288, 252.0, (0, 0, 0, 1, 0), Sensor.TIME_OF_FLIGHT),
     "stereo_two": (7, 424, 240, 212.5, (0, 0, 1, 0, 0), Sensor.STEREO),
 }
 

@@ -279,3 +279,15 @@ def test_wrong_shapes_are_named() -> None:
         group_people(np.zeros((15, 6, 8)), np.zeros((28, 6, 9)))
     with pytest.raises(ValueError, match="joint_score"):
         People2D(np.zeros((1, 15, 2)), np.zeros((2, 15)), np.zeros(1), np.zeros((1, 15), np.int64))
+
+
+@pytest.mark.parametrize("doubt", [0.4, 0.6])
+def test_a_network_in_doubt_of_the_facing_sees_one_person(doubt: float) -> None:
+    """Weaker peaks and limbs of the other side, at the same places, are nobody's body."""
+    true_px = project(place(stick_figure(np.random.default_rng(3), 0.0), 0.0, 3.0))[None]
+    sure = draw(true_px, without(1))
+    unsure = draw(true_px[:, list(ITOP15.mirror)], without(1))
+    maps, fields = np.maximum(sure[0], doubt * unsure[0]), sure[1] + doubt * unsure[1]
+    found_px, _ = group_people(maps, fields)
+    assert len(found_px) == 1
+    assert right_joints(found_px, true_px, without(1)) >= 14

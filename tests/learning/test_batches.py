@@ -8,12 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from residualpose.learning.batches import (  # noqa: E402
-    Batch,
-    FrameStore,
-    _mirror,
-    make_batch,
-)
+from residualpose.learning.batches import Batch, Crop, FrameStore, make_batch  # noqa: E402
 from residualpose.synthetic.people import VISIBLE_WITHIN_M  # noqa: E402
 from residualpose.synthetic.shards import MM, load_shard, shard_path  # noqa: E402
 
@@ -56,37 +51,9 @@ def test_shapes_and_units(tiny_shards: Path) -> None:
     assert 0.5 < batch.depth_m[batch.depth_m > 0].median() < 10
 
 
-def clean_batch(folder: Path) -> tuple[Batch, torch.Tensor]:
-    shard = load_shard(shard_path(folder, 0))
-    depth = torch.from_numpy(shard.depth_mm).float() / MM
-    fields = (shard.joints_m, shard.visible, shard.intrinsics)
-    return Batch(depth, *map(torch.from_numpy, fields)), torch.from_numpy(shard.label)
-
-
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_truth_fits_the_picture_and_its_mirror_image(tiny_shards: Path, mirrored: bool) -> None:
-    batch, label = clean_batch(tiny_shards)
-    batch, label = _mirror(batch, label, torch.full((len(label),), mirrored))
-    frame, person, joint = batch.visible.nonzero().T
-    assert len(frame) > 40
-    points, intrinsics = batch.joints_m[frame, person, joint], batch.intrinsics[frame]
-    pixels = points[:, :2] / points[:, 2:] * intrinsics[:, :2] + intrinsics[:, 2:]
-    column, row = pixels.round().long().T
-    fits = (label[frame, row, column] >> 4) == person + 1
-    behind_m = points[:, 2] - batch.depth_m[frame, row, column]
-    fits &= behind_m < VISIBLE_WITHIN_M + 1e-3
-    # A joint at exactly half a pixel may round to the other side.
-    assert fits.float().mean() > 0.98
-
-
-def test_the_mirror_image_of_the_mirror_image_is_the_picture(tiny_shards: Path) -> None:
-    batch, label = clean_batch(tiny_shards)
-    chosen = torch.tensor([True, False, True, False])
-    once, once_label = _mirror(batch, label, chosen)
-    twice, twice_label = _mirror(once, once_label, chosen)
-    assert torch.equal(twice.depth_m, batch.depth_m) and torch.equal(twice_label, label)
-    torch.testing.assert_close(twice.joints_m, batch.joints_m, equal_nan=True)
-    torch.testing.assert_close(twice.intrinsics, batch.intrinsics)
-    assert torch.equal(once.depth_m[1], batch.depth_m[1])
-    right, left = once.joints_m[0, 0, 2], batch.joints_m[0, 0, 3]
-    torch.testing.assert_close(right, left * torch.tensor([-1.0, 1, 1]))
+def test_crops_and_whole_frames_take_turns(tiny_shards: Path) -> None:
+    crop = Crop(width=48, height=64, whole_every=2)
+    store = store_of(tiny_shards)
+    shapes = [tuple(make_batch(store, step, 2, 0, CPU, crop).depth_m.shape) for step in range(3)]
+    assert shapes == [(2, 80, 96), (2, 64, 48), (2, 80, 96)]
+    assert same(make_batch(store, 1, 2, 0, CPU, crop), make_batch(store, 1, 2, 0, CPU, crop))

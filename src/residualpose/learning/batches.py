@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residualpose.skeleton import ITOP15
+from residualpose.learning.augment import Scene, look_again, mirror
 from residualpose.synthetic.sensors import sample_sensors, simulate
 from residualpose.synthetic.shards import MM, Shard, load_shard, shard_path
 
@@ -31,6 +31,18 @@ class Batch:
     """(B, P, 15) bool."""
     intrinsics: Tensor
     """(B, 4) fx, fy, cx, cy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """How batches are cut from the stored frames."""
+
+    width: int = 96
+    """Pixels, a multiple of 16."""
+    height: int = 112
+    """Pixels, a multiple of 16."""
+    whole_every: int = 4
+    """One step in so many shows whole frames."""
 
 
 class FrameStore:
@@ -54,8 +66,13 @@ class FrameStore:
         return self._loaded[:wanted]
 
 
-def make_batch(store: FrameStore, step: int, size: int, seed: int, device: torch.device) -> Batch:
-    """Batch `step`: random frames, half of them mirrored, each with a random sensor's faults."""
+def make_batch(
+    store: FrameStore, step: int, size: int, seed: int, device: torch.device, crop: Crop | None = None
+) -> Batch:
+    """Batch `step`: random frames, half of them mirrored, each with a random sensor's faults.
+
+    With `crop`, most steps show a person closer up, and every frame is rolled and moved a little.
+    """
     rng = np.random.default_rng([seed, step])
     shards = store.at_step(step)
     chosen = [shards[s] for s in rng.integers(len(shards), size=size)]
@@ -65,33 +82,15 @@ def make_batch(store: FrameStore, step: int, size: int, seed: int, device: torch
         return torch.from_numpy(np.stack([getattr(s, field)[i] for s, i in rows])).to(device)
 
     depth = stack("depth_mm").float() / MM
-    label = stack("label")
-    batch = Batch(depth, stack("joints_m"), stack("visible"), stack("intrinsics"))
-    mirrored = torch.from_numpy(rng.random(size) < 0.5).to(device)
-    batch, label = _mirror(batch, label, mirrored)
+    truth = stack("joints_m"), stack("visible"), stack("intrinsics")
+    scene = Scene(depth, stack("label"), *truth)
+    scene = mirror(scene, torch.from_numpy(rng.random(size) < 0.5).to(device))
+    if crop is not None:
+        whole = step % crop.whole_every == 0
+        extent = (depth.shape[2], depth.shape[1]) if whole else (crop.width, crop.height)
+        scene = look_again(scene, extent, rng)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     sensor = sample_sensors(size, generator)
-    noisy = simulate(
-        batch.depth_m, label & 15, batch.intrinsics[:, 0], sensor, generator, person=label >= 16
-    )
-    return Batch(noisy, batch.joints_m, batch.visible, batch.intrinsics)
-
-
-def _mirror(batch: Batch, label: Tensor, chosen: Tensor) -> tuple[Batch, Tensor]:
-    """Left-right mirror images of the chosen frames: right hands become left hands."""
-    partner = list(ITOP15.mirror)
-    width = batch.depth_m.shape[-1]
-    flipped_joints = batch.joints_m[:, :, partner] * batch.joints_m.new_tensor([-1.0, 1.0, 1.0])
-    flipped_intrinsics = batch.intrinsics.clone()
-    flipped_intrinsics[:, 2] = width - 1 - flipped_intrinsics[:, 2]
-
-    def pick(flipped: Tensor, plain: Tensor) -> Tensor:
-        return torch.where(chosen.view(-1, *[1] * (plain.ndim - 1)), flipped, plain)
-
-    mirrored = Batch(
-        pick(batch.depth_m.flip(-1), batch.depth_m),
-        pick(flipped_joints, batch.joints_m),
-        pick(batch.visible[:, :, partner], batch.visible),
-        pick(flipped_intrinsics, batch.intrinsics),
-    )
-    return mirrored, pick(label.flip(-1), label)
+    person, focal = scene.label >= 16, scene.intrinsics[:, 0]
+    noisy = simulate(scene.depth_m, scene.label & 15, focal, sensor, generator, person=person)
+    return Batch(noisy, scene.joints_m, scene.visible, scene.intrinsics)

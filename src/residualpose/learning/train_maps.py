@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from residualpose.errors import ResidualPoseError, UsageError
-from residualpose.learning.batches import Batch, FrameStore, make_batch
+from residualpose.learning.batches import Batch, Crop, FrameStore, make_batch
 from residualpose.learning.checkpoint import load_checkpoint, save_checkpoint
 from residualpose.learning.network import OFFSET_SCALE_M, NetworkConfig, PoseNetwork, split_maps
 from residualpose.learning.targets import Targets, make_targets
@@ -51,6 +51,7 @@ class MapsConfig:
     threads: int = 1
     """CPU threads."""
     minutes_between_checkpoints: float = 5.0
+    crop: Crop = field(default_factory=Crop)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], N
         for step in range(start, config.steps):
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * rate(step, config)
-            batch = make_batch(store, step, config.batch, config.seed, device)
+            batch = make_batch(store, step, config.batch, config.seed, device, config.crop)
             losses = _step(network, optimiser, batch)
             _follow(average, network, min(config.ema, (1 + step) / (10 + step)))
             progress(step, losses)

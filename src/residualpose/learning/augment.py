@@ -107,7 +107,7 @@ def _look_at(scene: Scene, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 
 
 def _kept_inside(centre: Tensor, size: tuple[int, int], scene: Scene, zoom: Tensor) -> Tensor:
-    """The principal point (B, 2) moved so that a crop shows as little beyond the frame as it can."""
+    """The principal point (B, 2) moved so that a crop shows little beyond the frame."""
     old = scene.intrinsics[:, 2:] * zoom[:, None]
     height, width = scene.depth_m.shape[1:]
     extent = zoom[:, None] * zoom.new_tensor([width, height])

@@ -67,7 +67,12 @@ class FrameStore:
 
 
 def make_batch(
-    store: FrameStore, step: int, size: int, seed: int, device: torch.device, crop: Crop | None = None
+    store: FrameStore,
+    step: int,
+    size: int,
+    seed: int,
+    device: torch.device,
+    crop: Crop | None = None,
 ) -> Batch:
     """Batch `step`: random frames, half of them mirrored, each with a random sensor's faults.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from residualpose.learning.batches import Batch, Crop, FrameStore, make_batch  # noqa: E402
+from residualpose.synthetic.shards import MM, load_shard, shard_path  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -55,3 +57,13 @@ def test_crops_and_whole_frames_take_turns(tiny_shards: Path) -> None:
     shapes = [tuple(make_batch(store, step, 2, 0, CPU, crop).depth_m.shape) for step in range(3)]
     assert shapes == [(2, 80, 96), (2, 64, 48), (2, 80, 96)]
     assert same(make_batch(store, 1, 2, 0, CPU, crop), make_batch(store, 1, 2, 0, CPU, crop))
+
+
+def test_without_sensor_noise_the_frames_stay_as_rendered(tiny_shards: Path) -> None:
+    clean = make_batch(store_of(tiny_shards), 0, 8, 0, CPU, sensor_noise=False)
+    noisy = make_batch(store_of(tiny_shards), 0, 8, 0, CPU)
+    torch.testing.assert_close(clean.joints_m, noisy.joints_m, equal_nan=True)
+    stored = np.unique(load_shard(shard_path(tiny_shards, 0)).depth_mm).astype(np.float32)
+    seen = np.unique((clean.depth_m * MM).round().numpy())
+    assert np.isin(seen, stored).all()
+    assert not torch.equal(clean.depth_m, noisy.depth_m)

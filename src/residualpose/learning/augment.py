@@ -6,6 +6,7 @@ the sensor's faults, which must stay upright and in pixels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ def look_again(scene: Scene, size: tuple[int, int], rng: np.random.Generator) ->
     """
     count, device = len(scene.depth_m), scene.depth_m.device
     roll = np.clip(rng.normal(0, ROLL_SD_RAD, count), -ROLL_MAX_RAD, ROLL_MAX_RAD)
-    zoom = np.exp(rng.uniform(*np.log(ZOOM), count))
+    zoom = np.exp(rng.uniform(math.log(ZOOM[0]), math.log(ZOOM[1]), count))
     jitter = rng.uniform(-CENTRE_JITTER, CENTRE_JITTER, (count, 2)) * size
     target_px, target_m = _look_at(scene, rng)
     c, s, zoom_t = (

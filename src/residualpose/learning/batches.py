@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from residualpose.learning.augment import Scene, look_again, mirror
-from residualpose.synthetic.sensors import sample_sensors, simulate
+from residualpose.synthetic.sensors import Sensor, sample_sensors, simulate
 from residualpose.synthetic.shards import MM, Shard, load_shard, shard_path
 
 
@@ -73,10 +73,12 @@ def make_batch(
     seed: int,
     device: torch.device,
     crop: Crop | None = None,
+    sensor_noise: bool = True,
 ) -> Batch:
     """Batch `step`: random frames, half of them mirrored, each with a random sensor's faults.
 
     With `crop`, most steps show a person closer up, and every frame is rolled and moved a little.
+    Without `sensor_noise` the frames stay as they were rendered, to learn what the noise is worth.
     """
     rng = np.random.default_rng([seed, step])
     shards = store.at_step(step)
@@ -96,6 +98,8 @@ def make_batch(
         scene = look_again(scene, extent, rng)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     sensor = sample_sensors(size, generator)
+    if not sensor_noise:
+        sensor = torch.full_like(sensor, int(Sensor.CLEAN))
     person, focal = scene.label >= 16, scene.intrinsics[:, 0]
     noisy = simulate(scene.depth_m, scene.label & 15, focal, sensor, generator, person=person)
     return Batch(noisy, scene.joints_m, scene.visible, scene.intrinsics)

@@ -52,6 +52,8 @@ class MapsConfig:
     """CPU threads."""
     minutes_between_checkpoints: float = 5.0
     crop: Crop = field(default_factory=Crop)
+    sensor_noise: bool = True
+    """Simulate the sensors' faults; without, the network sees perfect depth (for ablations)."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
     def __post_init__(self) -> None:
@@ -83,7 +85,9 @@ def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], N
         for step in range(start, config.steps):
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * rate(step, config)
-            batch = make_batch(store, step, config.batch, config.seed, device, config.crop)
+            batch = make_batch(
+                store, step, config.batch, config.seed, device, config.crop, config.sensor_noise
+            )
             losses = _step(network, optimiser, batch)
             _follow(average, network, min(config.ema, (1 + step) / (10 + step)))
             progress(step, losses)

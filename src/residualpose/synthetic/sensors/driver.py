@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,8 @@ from residualpose.synthetic.sensors.strengths import Strengths
 
 LUMP_INVERSE_DEPTH = 0.025
 """1/m; the largest typical sd of the lumps that smoothing leaves: 0.1 m at 2 m, 0.4 m at 4 m."""
+COARSEST_STEP = 0.004
+"""1/m; the smoothed RealSense frames have steps of 0.003."""
 
 
 def fill_holes(depth_m: Tensor, reach_px: Tensor) -> Tensor:
@@ -25,20 +29,35 @@ def filtered(
     depth_m: Tensor, focal_px: Tensor, strengths: Strengths, generator: torch.Generator
 ) -> Tensor:
     """Hole filling and heavy smoothing, as drivers' post-processing does."""
-    frame = fields.uniform((4, len(depth_m)), generator, depth_m.device)
+    frame = fields.uniform((7, len(depth_m)), generator, depth_m.device)
     filled = fill_holes(depth_m, focal_px * (0.01 + 0.25 * frame[0]))
+    # Some fill the whole image, what has nothing to its left from the right.
+    all_px = torch.where(frame[4] < 0.4, 1e4, 0.0)
+    filled = fill_holes(fill_holes(filled, all_px).flip(2), all_px).flip(2)
     inverse = torch.where(filled > 0, 1 / filled.clamp(min=0.1), torch.zeros_like(filled))
     known = (filled > 0).float()
     sd_px = focal_px * (0.003 + 0.015 * frame[1])
     # Wrong matches survive the smoothing as lumps a hand or a head wide.
     length_px = focal_px * (0.06 + 0.14 * frame[2])
-    lumps = fields.smooth_noise(depth_m.shape, length_px, generator, depth_m.device)
-    lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 2 * strengths.noise)[:, None, None]
+    lumps = _lumps(depth_m.shape, length_px, 1 + frame[5], generator)
+    lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 1.5 * strengths.noise)[:, None, None]
     # Normalised smoothing: pixels without reading neither pull nor are invented.
     both = fields.blur(torch.cat([inverse, known]), sd_px.repeat(2))
     smooth, weight = both.chunk(2)
-    smooth_m = weight / (smooth + lumps * weight).clamp(min=0.06)
-    return smooth_m * (filled > 0)
+    inverse = smooth / weight.clamp(min=1e-6) + lumps
+    step = COARSEST_STEP * (frame[6] * (frame[6] > 0.2))[:, None, None]
+    inverse = torch.where(step > 0, (inverse / step).round() * step, inverse)
+    return (filled > 0) / inverse.clamp(min=0.06)
+
+
+def _lumps(
+    shape: Sequence[int], length_px: Tensor, flatness: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Smooth noise (B, H, W) whose blobs are flatness (B,), at most 2, times as wide as high."""
+    batch, height, width = shape
+    tall = fields.smooth_noise((batch, 2 * height, width), length_px, generator, length_px.device)
+    rows = (torch.arange(height, device=tall.device) * flatness[:, None]).long()
+    return tall.gather(1, rows[:, :, None].expand(batch, height, width))
 
 
 def cut_out(

@@ -17,6 +17,8 @@ NATIVE_FOCAL_PX = 425.0
 BASELINE_M = 0.05
 INVERSE_DEPTH_SD = 0.08 / (NATIVE_FOCAL_PX * BASELINE_M)
 """1/m; the disparity is found to 0.08 px."""
+COARSEST_STEP = 0.004
+"""1/m; recordings keep the disparity to a sixteenth of a pixel (0.003) or finer."""
 
 
 def axial_sd_m(depth_m: Tensor) -> Tensor:
@@ -34,7 +36,7 @@ def stereo(
     """Noisy depth (B, H, W) of clean depth (B, H, W), 0 where there is no reading."""
     scale = focal_px / NATIVE_FOCAL_PX
     shape, device = depth_m.shape, depth_m.device
-    frame = fields.uniform((3, len(depth_m)), generator, device)
+    frame = fields.uniform((5, len(depth_m)), generator, device)
     inverse = torch.where(depth_m > 0, 1 / depth_m.clamp(min=0.1), torch.zeros_like(depth_m))
     coarse = fields.smooth_noise(shape, (12 + 60 * frame[0]) * scale, generator, device)
     fine = fields.smooth_noise(shape, (3 + 6 * frame[1]) * scale, generator, device)
@@ -43,8 +45,10 @@ def stereo(
     noise = 0.71 * (fine + coarse) * plain * strengths.noise[:, None, None]
     noisy = fields.blur(inverse, 3.0 * scale * (0.3 + strengths.smoothing))
     noisy = noisy + INVERSE_DEPTH_SD * noise
+    step = COARSEST_STEP * (frame[3] * (frame[3] > 0.2))[:, None, None]
+    noisy = torch.where(step > 0, (noisy / step).round() * step, noisy)
     lost = coarse < _loss_limit(depth_m, material, focal_px, strengths)
-    blind = _blind(depth_m, focal_px, strengths)
+    blind = _blind(depth_m, focal_px, strengths, frame[4] < 0.6)
     noisy_m = 1 / noisy.clamp(min=0.05)
     keep = ~(lost | blind) & (inverse > 0) & (noisy_m > 0.2) & (noisy_m < 18)
     return noisy_m * keep
@@ -75,8 +79,11 @@ def _loss_limit(
     return limit.clamp(min=-3.3) + 0.3 * grazing + 0.4 * far + 1.2 * bare
 
 
-def _blind(depth_m: Tensor, focal_px: Tensor, strengths: Strengths) -> Tensor:
-    """What only the left camera sees: the left band and shadows left of near things."""
+def _blind(depth_m: Tensor, focal_px: Tensor, strengths: Strengths, whole: Tensor) -> Tensor:
+    """What only the left camera sees: the left band of whole images, shadows left of near things.
+
+    Images laid over a colour camera's, or cropped, have lost the band (whole (B,) is False).
+    """
     side = 1 - 2 * strengths.mirror
     hidden = shadow(depth_m, focal_px, BASELINE_M * side, 6 * focal_px / NATIVE_FOCAL_PX)
     hidden &= (strengths.smoothing < 0.5)[:, None, None]
@@ -84,4 +91,5 @@ def _blind(depth_m: Tensor, focal_px: Tensor, strengths: Strengths) -> Tensor:
     x = torch.arange(width, device=depth_m.device)
     mirrored = (strengths.mirror > 0)[:, None, None]
     from_side = torch.where(mirrored, width - 1 - x, x)
-    return hidden | (from_side * depth_m < (focal_px * BASELINE_M)[:, None, None])
+    band_px = (focal_px * BASELINE_M * whole)[:, None, None]
+    return hidden | (from_side * depth_m < band_px)

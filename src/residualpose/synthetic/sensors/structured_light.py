@@ -84,9 +84,9 @@ def _loss_limit(
     depth_m: Tensor, material: Tensor, focal_px: Tensor, strengths: Strengths
 ) -> Tensor:
     holes = strengths.holes[:, None, None]
-    grazing = (fields.slope(depth_m, focal_px) - 4 / holes).clamp(0, 8)
+    grazing = (fields.slope(depth_m, focal_px) - 5 / holes).clamp(0, 8)
     far = (depth_m - 6 / holes.clamp(max=1)).clamp(0, 4)
-    return loss_threshold(material, strengths).clamp(min=-3.5) + 0.5 * grazing + far
+    return loss_threshold(material, strengths).clamp(min=-3.5) + 0.35 * grazing + far
 
 
 def _axial_noise_m(

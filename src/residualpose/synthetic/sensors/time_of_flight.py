@@ -12,7 +12,7 @@ from residualpose.synthetic.sensors.strengths import Strengths, loss_threshold
 NATIVE_FOCAL_PX = 365.0
 EDGE_RATIO = 0.03
 """Relative depth step between neighbours that counts as an edge."""
-WINDOW_PX = 2.5
+WINDOW_PX = 3.5
 """Native pixels that the driver's smoothing ties together."""
 
 
@@ -91,8 +91,8 @@ def _edges(
     known = torch.where(depth_m > 0, depth_m, torch.full_like(depth_m, 1e3))
     near_m, far_m = -fields.window_max(-known), fields.window_max(depth_m)
     edge = (far_m - near_m > EDGE_RATIO * near_m + smooth_step_m) & (depth_m > 0)
-    # An edge band is about two native pixels wide; the window marks two pixels of ours.
-    band = (strengths.edges * 1.2 * scale).clamp(max=1.0)
+    # An edge band is about one native pixel wide; the window marks two pixels of ours.
+    band = (strengths.edges * 0.7 * scale).clamp(max=1.0)
     limit = fields.probit(torch.stack([band * (removal < 0.65), band * (removal >= 0.65)]))
     torn = edge & (spot < limit[0][:, None, None])
     flying = edge & (spot < limit[1][:, None, None])

@@ -16,15 +16,14 @@ WIDTH, HEIGHT = 64, 48
 
 def draw(points_m: np.ndarray, triangles: list[list[int]], labels: list[int]) -> tuple:
     """Depth and labels as numpy arrays."""
-    depth, label = rasterise(
+    mesh = (
         torch.tensor(np.asarray(points_m), dtype=torch.float32),
         torch.tensor(triangles),
         torch.tensor(labels),
-        CAMERA,
-        WIDTH,
-        HEIGHT,
     )
-    return depth.numpy(), label.numpy()
+    lens = torch.tensor([[CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy]], dtype=torch.float32)
+    depth, label = rasterise([mesh], lens, WIDTH, HEIGHT)
+    return depth[0].numpy(), label[0].numpy()
 
 
 def pixels_to_points(corners_px: list[tuple[float, float]], depths_m: list[float]) -> np.ndarray:
@@ -99,3 +98,35 @@ def test_a_closed_mesh_has_no_holes_and_the_depth_of_the_sphere() -> None:
     assert (label[hit] == 3).all()
     np.testing.assert_allclose(depth[hit], analytic_m[hit], atol=4e-3)
     assert not depth[root < -0.02].any()
+
+
+def triangles_of(seed: int) -> tuple:
+    """Many random triangles before the camera, some across its near plane."""
+    rng = np.random.default_rng(seed)
+    centre = rng.uniform([-1, -0.8, -0.2], [1, 0.8, 4], (300, 1, 3))
+    points = (centre + rng.normal(0, 0.15, (300, 3, 3))).reshape(-1, 3)
+    triangles = torch.arange(900).view(300, 3)
+    return torch.tensor(points, dtype=torch.float32), triangles, torch.arange(300) + seed
+
+
+def test_images_drawn_together_are_those_drawn_alone() -> None:
+    meshes = [triangles_of(seed) for seed in range(4)]
+    nothing = torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64), torch.zeros(0).long()
+    meshes.insert(2, nothing)
+    lenses = torch.tensor([[100.0, 100, 31.5, 23.5], [80, 90, 30, 20], [9, 9, 9, 9],
+                           [70, 70, 10, 5], [200, 190, 33, 25]])  # fmt: skip
+    depth, label = rasterise(meshes, lenses, WIDTH, HEIGHT)
+    for i, mesh in enumerate(meshes):
+        alone_depth, alone_label = rasterise([mesh], lenses[i : i + 1], WIDTH, HEIGHT)
+        assert torch.equal(depth[i], alone_depth[0]) and torch.equal(label[i], alone_label[0])
+    assert not depth[2].any() and (label[2] == -1).all() and (depth[3] > 0).any()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_draws_the_same() -> None:
+    meshes, lens = [triangles_of(3)], torch.tensor([[100.0, 100, 31.5, 23.5]])
+    depth, label = rasterise(meshes, lens, WIDTH, HEIGHT)
+    depth_gpu, label_gpu = (image.cpu() for image in rasterise(meshes, lens.cuda(), WIDTH, HEIGHT))
+    same = label_gpu == label
+    assert same.float().mean() > 0.999
+    torch.testing.assert_close(depth_gpu[same], depth[same], rtol=1e-4, atol=1e-4)

@@ -22,9 +22,19 @@ WIDTH, HEIGHT = 150, 117
 
 def look(primitives: Primitives, pose: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Depth and index as arrays; the camera stands at the world's origin unless told."""
-    depth, index = cast(primitives, CAMERA, np.eye(4) if pose is None else pose, WIDTH, HEIGHT)
+    depth, index = cast([before(primitives, pose)], lenses(1), WIDTH, HEIGHT)
     assert depth.dtype == torch.float32 and index.dtype == torch.int32
-    return depth.numpy(), index.numpy()
+    return depth[0].numpy(), index[0].numpy()
+
+
+def before(primitives: Primitives, pose: np.ndarray | None) -> Primitives:
+    """The solids in the frame of a camera with a pose."""
+    maps = np.linalg.inv(np.eye(4) if pose is None else pose) @ primitives.T_world_local
+    return Primitives(primitives.kind, maps, primitives.material)
+
+
+def lenses(count: int) -> torch.Tensor:
+    return torch.tensor([CAMERA] * count, dtype=torch.float64)
 
 
 def brute_force(primitives: Primitives, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,12 +156,28 @@ def test_deterministic_and_independent_of_order() -> None:
     assert (order[index_shuffled[seen]] == index[seen]).all()
 
 
+def test_images_cast_together_are_those_cast_alone() -> None:
+    rng = np.random.default_rng(8)
+    groups = [before(random_scene(rng), random_pose(rng)) for _ in range(3)]
+    groups.insert(1, merge([]))
+    lens = lenses(4) * torch.tensor([[1.0], [1.0], [0.7], [1.2]])
+    depth, number = cast(groups, lens, WIDTH, HEIGHT)
+    first = 0
+    for i, group in enumerate(groups):
+        alone_depth, alone = cast([group], lens[i : i + 1], WIDTH, HEIGHT)
+        assert torch.equal(depth[i], alone_depth[0])
+        assert torch.equal(number[i], torch.where(alone[0] >= 0, alone[0] + first, -1))
+        first += len(group)
+    assert (depth[0] > 0).any() and not depth[1].any()
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees() -> None:
     rng = np.random.default_rng(5)
     scene, pose = random_scene(rng), random_pose(rng)
     depth, index = look(scene, pose)
-    depth_gpu, index_gpu = cast(scene, CAMERA, pose, WIDTH, HEIGHT, "cuda")
+    solids = [before(scene, pose)]
+    depth_gpu, index_gpu = (image[0] for image in cast(solids, lenses(1).cuda(), WIDTH, HEIGHT))
     same = index_gpu.cpu().numpy() == index
     assert same.mean() > 0.999
     assert np.allclose(depth_gpu.cpu().numpy()[same], depth[same], rtol=1e-5)

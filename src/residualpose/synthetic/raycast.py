@@ -1,223 +1,205 @@
-"""Depth of boxes and ellipsoids seen by a pinhole camera, one exact ray per pixel, in torch.
+"""Depth of boxes and ellipsoids seen by pinhole cameras, one exact ray per pixel, in torch.
 
 Along a pixel's ray the inverse z-depth q = 1/z of a plane is affine in the pixel (u, v). A box is
 hit at q = min over the planes that the camera is outside of, if that is positive and at least the
 max over those it is inside of. An ellipsoid is hit at q = beta + sqrt(delta), beta affine and
-delta quadratic in (u, v). The coefficients are computed in float64 on the CPU, so a device only
-evaluates polynomials, and only in the image tiles that a solid's outline touches.
+delta quadratic in (u, v). The coefficients are computed in float64, then only polynomials are left
+to evaluate, and only in the image tiles that a solid's outline touches.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from residualpose.errors import MissingExtraError
-from residualpose.synthetic.primitives import BOX, Primitives, merge
-
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["Primitives", "cast", "merge"]
+from residualpose.synthetic.primitives import BOX, Primitives
 
 NEAR_M = 0.01
 """Surfaces nearer than this are not seen; solids around the camera are transparent."""
 TILE_W, TILE_H = 16, 8
 _NEVER = -1e9
+_NUMBER_MASK = 0xFFFFFF
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
 _EDGES = np.array([(a, b) for a in range(8) for b in (a ^ 1, a ^ 2, a ^ 4) if a < b])
 
 
 def cast(
-    primitives: Primitives,
-    camera: tuple[float, float, float, float],
-    T_world_camera: np.ndarray,
-    width: int,
-    height: int,
-    device: torch.device | str = "cpu",
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Renders solids. Integer pixel coordinates are pixel centres.
+    solids: Sequence[Primitives], intrinsics: Tensor, width: int, height: int
+) -> tuple[Tensor, Tensor]:
+    """Renders one group of solids an image. Integer pixel coordinates are pixel centres.
 
     Args:
-        primitives: The scene, world frame.
-        camera: fx, fy, cx, cy in pixels.
-        T_world_camera: (4, 4) rigid pose of the camera (x right, y down, z forward).
+        solids: For each of B images, in its camera's frame (x right, y down, z forward).
+        intrinsics: (B, 4) float64 fx, fy, cx, cy in pixels; their device does the work.
         width: Image width in pixels.
         height: Image height in pixels.
-        device: Where the tensors live.
 
     Returns:
-        (height, width) float32 z-depth in metres, 0 where nothing is, and the (height, width)
-        int32 number of the primitive seen there, -1 where nothing is.
+        (B, height, width) float32 z-depth in metres, 0 where nothing is, and (B, height, width)
+        int32 number of the solid seen there, counted through all groups, -1 where nothing is.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("torch", "synthetic") from error
-
+    device = intrinsics.device
     columns, rows = -(-width // TILE_W), -(-height // TILE_H)
-    buffer = torch.zeros((rows * columns, TILE_H * TILE_W), dtype=torch.int64, device=device)
-    maps = np.linalg.inv(np.asarray(T_world_camera, np.float64)) @ primitives.T_world_local
-    pixel_map = _pixel_map(camera)
-    left, top, right, bottom = _screen_box(primitives.kind, maps, pixel_map, width, height)
+    tiles = len(solids) * rows * columns
+    buffer = torch.zeros((tiles, TILE_H * TILE_W), dtype=torch.int64, device=device)
+    kind, maps, image = _gathered(solids, device)
+    lens = intrinsics[image]
+    left, top, right, bottom = _screen_box(kind, maps, lens, width, height).unbind(1)
+    seen = (left <= right) & (top <= bottom)
     for is_box in (True, False):
-        chosen = np.flatnonzero(
-            ((primitives.kind == BOX) == is_box) & (left <= right) & (top <= bottom)
-        )
-        spans = (left[chosen], top[chosen], right[chosen], bottom[chosen])
-        which, tile_x, tile_y = _tiles(*spans)
-        form = _box_form if is_box else _ellipsoid_form
-        local = _shift(form(maps[chosen], pixel_map)[which], tile_x * TILE_W, tile_y * TILE_H)
-        kept = _may_hit(local) if is_box else np.ones(len(which), bool)
-        if not kept.any():
-            continue
-        table = torch.as_tensor(local[kept].astype(np.float32), device=device)
-        inverse = _box_inverse_depth(table) if is_box else _ellipsoid_inverse_depth(table)
-        number = torch.as_tensor(chosen[which[kept]], device=device)
-        tile = torch.as_tensor((tile_y * columns + tile_x)[kept], device=device)
+        chosen = (seen & ((kind == BOX) == is_box)).nonzero()[:, 0]
+        which, tile_x, tile_y = _tiles(left[chosen], top[chosen], right[chosen], bottom[chosen])
+        origin, ray = _ray_form(maps[chosen], lens[chosen])
+        form = _box_form(origin, ray) if is_box else _ellipsoid_form(origin, ray)
+        shift = _shifted_box if is_box else _shifted_ellipsoid
+        local = shift(form[which], tile_x * TILE_W, tile_y * TILE_H)
+        number = chosen[which]
+        tile = (image[number] * rows + tile_y) * columns + tile_x
+        if is_box:
+            kept = _may_hit(local).nonzero()[:, 0]
+            local, number, tile = local[kept], number[kept], tile[kept]
+        inverse = (_box_inverse_depth if is_box else _ellipsoid_inverse_depth)(local.float())
         _keep_nearest(buffer, tile, inverse, number)
-    return _unpack(buffer, rows, columns, width, height)
+    return _unpack(buffer, (len(solids), rows, columns), width, height)
 
 
-def _pixel_map(camera: tuple[float, float, float, float]) -> np.ndarray:
-    """(3, 3) map from [1, u, v] to the ray with z = 1."""
-    fx, fy, cx, cy = camera
-    return np.array([[-cx / fx, 1 / fx, 0], [-cy / fy, 0, 1 / fy], [1, 0, 0]])
+def _gathered(solids: Sequence[Primitives], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Kinds (K,), float64 maps (K, 4, 4) and image numbers (K,) of all groups."""
+    kind = np.concatenate([np.zeros(0, np.uint8), *(group.kind for group in solids)])
+    maps = np.concatenate([np.zeros((0, 4, 4)), *(group.T_world_local for group in solids)])
+    image = np.repeat(np.arange(len(solids)), [len(group) for group in solids])
+    return tuple(torch.from_numpy(array).to(device) for array in (kind, maps, image))
 
 
-def _screen_box(
-    kind: np.ndarray, maps: np.ndarray, pixel_map: np.ndarray, width: int, height: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(K,) first column and row, last column and row that each solid can cover."""
-    fx, fy = 1 / pixel_map[0, 1], 1 / pixel_map[1, 2]
-    cx, cy = -pixel_map[0, 0] * fx, -pixel_map[1, 0] * fy
-    corners = np.einsum("kij,cj->kci", maps[:, :3, :3], _CORNERS) + maps[:, None, :3, 3]
-    start, end = corners[:, _EDGES[:, 0]], corners[:, _EDGES[:, 1]]
+def _screen_box(kind: Tensor, maps: Tensor, lens: Tensor, width: int, height: int) -> Tensor:
+    """(K, 4) first column and row, last column and row that each solid can cover."""
+    corner = torch.from_numpy(_CORNERS).to(maps.device)
+    corners = maps[:, None, :3, 3] + corner @ maps[:, :3, :3].transpose(1, 2)
+    edges = torch.from_numpy(_EDGES).to(maps.device)
+    start, end = corners[:, edges[:, 0]], corners[:, edges[:, 1]]
     # Edges through the near plane are cut there: corners behind the camera do not project.
-    rise = end[..., 2] - start[..., 2]
     crossing = (start[..., 2] < NEAR_M) != (end[..., 2] < NEAR_M)
-    part = np.where(crossing, (NEAR_M - start[..., 2]) / np.where(crossing, rise, 1), 0)
-    cut = start + part[..., None] * (end - start)
-    points = np.concatenate([corners, cut], axis=1)
-    seen = np.concatenate([corners[..., 2] >= NEAR_M, crossing], axis=1)
-    depth = np.where(seen, np.maximum(points[..., 2], NEAR_M), 1)
-    u = fx * points[..., 0] / depth + cx
-    v = fy * points[..., 1] / depth + cy
-    low_high = [np.where(seen, u, np.inf).min(1), np.where(seen, v, np.inf).min(1)]
-    low_high += [np.where(seen, u, -np.inf).max(1), np.where(seen, v, -np.inf).max(1)]
-    ball = (kind != BOX) & (maps[:, 2, 3] - np.sqrt((maps[:, 2, :3] ** 2).sum(-1)) > NEAR_M)
-    tight = _ellipse_box(maps[ball], (fx, fy, cx, cy))
-    for value, exact in zip(low_high, tight, strict=True):
-        value[ball] = exact
-    limits = (width, height)
-    first = [np.ceil(np.clip(low_high[i] - 1e-3, -1, limits[i])).clip(0) for i in (0, 1)]
-    last = [np.floor(np.clip(low_high[2 + i] + 1e-3, -1, limits[i] - 1)) for i in (0, 1)]
-    left, top, right, bottom = (edge.astype(np.int64) for edge in (*first, *last))
-    return left, top, right, bottom
+    rise = torch.where(crossing, end[..., 2] - start[..., 2], 1.0)
+    part = torch.where(crossing, (NEAR_M - start[..., 2]) / rise, 0.0)
+    points = torch.cat([corners, start + part[..., None] * (end - start)], 1)
+    seen = torch.cat([corners[..., 2] >= NEAR_M, crossing], 1)[..., None]
+    depth = torch.where(seen, points[..., 2:].clamp_min(NEAR_M), 1.0)
+    pixel = lens[:, None, :2] * points[..., :2] / depth + lens[:, None, 2:]
+    low = torch.where(seen, pixel, torch.inf).amin(1)
+    high = torch.where(seen, pixel, -torch.inf).amax(1)
+    reach = maps[:, 2, :3].square().sum(-1).sqrt()
+    ball = ((kind != BOX) & (maps[:, 2, 3] - reach > NEAR_M)).nonzero()[:, 0]
+    low[ball], high[ball] = _ellipse_box(maps[ball], lens[ball])
+    size = low.new_tensor([width, height])
+    first = torch.minimum((low - 1e-3).clamp_min(-1), size).ceil().clamp_min(0)
+    last = torch.minimum((high + 1e-3).clamp_min(-1), size - 1).floor()
+    return torch.cat([first, last], 1).long()
 
 
-def _ellipse_box(
-    maps: np.ndarray, camera: tuple[float, float, float, float]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Exact u, v minimum and maximum of ellipsoids before the camera, from the dual conic."""
-    fx, fy, cx, cy = camera
-    project = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) @ maps[:, :3]
-    conic = project * np.array([1, 1, 1, -1]) @ project.transpose(0, 2, 1)
-    scale = conic[:, 2, 2]
-    edges = []
-    for sign in (1, -1):  # scale is negative for a solid wholly before the camera
-        for axis in (0, 1):
-            middle = conic[:, axis, 2]
-            root = np.sqrt(np.maximum(middle**2 - conic[:, axis, axis] * scale, 0))
-            edges.append((middle + sign * root) / scale)
-    return edges[0], edges[1], edges[2], edges[3]
+def _ellipse_box(maps: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
+    """(K, 2) exact lowest and highest u, v of ellipsoids before the camera, from the dual conic."""
+    rows = lens[:, :2, None] * maps[:, :2] + lens[:, 2:, None] * maps[:, 2:3]
+    signs = maps.new_tensor([1.0, 1.0, 1.0, -1.0])
+    signed = signs * maps[:, 2]
+    scale = (signed * maps[:, 2]).sum(-1, keepdim=True)  # negative for a solid before the camera
+    middle = (rows * signed[:, None]).sum(-1)
+    square = (rows * rows * signs).sum(-1)
+    root = (middle**2 - square * scale).clamp_min(0).sqrt()
+    return (middle + root) / scale, (middle - root) / scale
 
 
 def _tiles(
-    left: np.ndarray, top: np.ndarray, right: np.ndarray, bottom: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    left: Tensor, top: Tensor, right: Tensor, bottom: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """(M,) row of the solid, tile column and tile row for every tile that a solid's box touches."""
     x0, y0 = left // TILE_W, top // TILE_H
     across, down = right // TILE_W - x0 + 1, bottom // TILE_H - y0 + 1
     count = across * down
-    which = np.repeat(np.arange(len(left)), count)
-    order = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+    which = torch.repeat_interleave(count)
+    order = torch.arange(len(which), device=which.device) - (count.cumsum(0) - count)[which]
     return which, x0[which] + order % across[which], y0[which] + order // across[which]
 
 
-def _ray_form(maps: np.ndarray, pixel_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ray_form(maps: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
     """Camera centre (K, 3) and ray direction (K, 3, 3: affine in [1, u, v]) in the unit solid."""
-    inverse = np.linalg.inv(maps[:, :3, :3])
-    return -np.einsum("kij,kj->ki", inverse, maps[:, :3, 3]), inverse @ pixel_map
+    inverse = torch.linalg.inv(maps[:, :3, :3])
+    x, y = inverse[..., 0] / lens[:, :1], inverse[..., 1] / lens[:, 1:2]
+    constant = inverse[..., 2] - x * lens[:, 2:3] - y * lens[:, 3:]
+    origin = -(inverse @ maps[:, :3, 3:])[..., 0]
+    return origin, torch.stack([constant, x, y], -1)
 
 
-def _box_form(maps: np.ndarray, pixel_map: np.ndarray) -> np.ndarray:
+def _box_form(origin: Tensor, ray: Tensor) -> Tensor:
     """(K, 9, 3) affine forms: three upper bounds of 1/z, then six lower bounds."""
-    origin, ray = _ray_form(maps, pixel_map)
-    sign = np.array([1.0, -1.0])
+    sign = origin.new_tensor([1.0, -1.0])
     room = 1 - sign * origin[..., None]  # distance inside each of the planes (K, axis, side)
-    room = np.where(np.abs(room) < 1e-9, -1e-9, room)
+    room = torch.where(room.abs() < 1e-9, -1e-9, room)
     planes = (sign / room)[..., None] * ray[:, :, None, :]
-    outside = np.asarray(room < 0)[..., None]
-    never, always = np.array([_NEVER, 0, 0]), np.array([-_NEVER, 0, 0])
-    upper = np.where(outside.any(2), np.where(outside, planes, 0).sum(2), always)
-    lower = np.where(outside, np.array([1e-6, 0, 0]), planes).reshape(-1, 6, 3)
-    around = ~np.any(outside, axis=(1, 2))[:, 0]
-    upper[around] = never
-    return np.concatenate([upper, lower], axis=1)
+    outside = (room < 0)[..., None]
+    never, tiny = origin.new_tensor([_NEVER, 0, 0]), origin.new_tensor([1e-6, 0, 0])
+    upper = torch.where(outside.any(2), torch.where(outside, planes, 0.0).sum(2), -never)
+    lower = torch.where(outside, tiny, planes).flatten(1, 2)
+    around = ~outside.flatten(1).any(1)
+    upper = torch.where(around[:, None, None], never, upper)
+    return torch.cat([upper, lower], 1)
 
 
-def _ellipsoid_form(maps: np.ndarray, pixel_map: np.ndarray) -> np.ndarray:
-    """(K, 4, 3): the affine form of beta, then the three rows of the quadratic form delta."""
-    origin, ray = _ray_form(maps, pixel_map)
-    beyond = (origin**2).sum(-1) - 1
+def _ellipsoid_form(origin: Tensor, ray: Tensor) -> Tensor:
+    """(K, 9): beta in [1, u, v], then delta in [1, u, v, uu, uv, vv]."""
+    beyond = origin.square().sum(-1) - 1
     around = beyond <= 1e-9
-    beyond = np.where(around, 1, beyond)[:, None]
-    beta = -np.einsum("ki,kij->kj", origin, ray) / beyond
+    beyond = torch.where(around, 1.0, beyond)[:, None]
+    beta = -(origin[:, None] @ ray)[:, 0] / beyond
     # b^2 - a c = |d|^2 - |o x d|^2: without the cancellation of the textbook form.
-    cross = np.cross(origin[:, :, None], ray, axis=1)
-    square = ray.transpose(0, 2, 1) @ ray - cross.transpose(0, 2, 1) @ cross
-    delta = square / beyond[..., None] ** 2
-    delta[around] = 0
-    delta[around, 0, 0] = _NEVER
-    return np.concatenate([beta[:, None], delta], axis=1)
+    cross = torch.linalg.cross(origin[..., None].expand_as(ray), ray, dim=1)
+    square = (ray.transpose(1, 2) @ ray - cross.transpose(1, 2) @ cross) / beyond[..., None] ** 2
+    never = square.new_tensor([_NEVER, 0, 0, 0, 0, 0])
+    delta = torch.stack(
+        [square[:, 0, 0], 2 * square[:, 0, 1], 2 * square[:, 0, 2],
+         square[:, 1, 1], 2 * square[:, 1, 2], square[:, 2, 2]], 1
+    )  # fmt: skip
+    return torch.cat([beta, torch.where(around[:, None], never, delta)], 1)
 
 
-def _shift(forms: np.ndarray, u0: np.ndarray, v0: np.ndarray) -> np.ndarray:
+def _shifted_box(forms: Tensor, u0: Tensor, v0: Tensor) -> Tensor:
     """Forms in [1, u, v] written in [1, u - u0, v - v0]: float32 then suffices inside a tile."""
-    move = np.tile(np.eye(3), (len(forms), 1, 1))
-    move[:, 1, 0], move[:, 2, 0] = u0, v0
-    moved = forms @ move
-    if forms.shape[1] == 4:  # an ellipsoid: the quadratic rows turn on both sides
-        moved[:, 1:] = move.transpose(0, 2, 1) @ moved[:, 1:]
-    return moved
+    constant = forms[..., 0] + forms[..., 1] * u0[:, None] + forms[..., 2] * v0[:, None]
+    return torch.cat([constant[..., None], forms[..., 1:]], -1)
 
 
-def _may_hit(forms: np.ndarray) -> np.ndarray:
+def _shifted_ellipsoid(forms: Tensor, u0: Tensor, v0: Tensor) -> Tensor:
+    """As `_shifted_box`, for an affine and a quadratic form."""
+    b, bu, bv, d, du, dv, duu, duv, dvv = forms.unbind(1)
+    return torch.stack(
+        [b + bu * u0 + bv * v0, bu, bv,
+         d + (du + duu * u0 + duv * v0) * u0 + (dv + dvv * v0) * v0,
+         du + 2 * duu * u0 + duv * v0, dv + 2 * dvv * v0 + duv * u0, duu, duv, dvv], 1
+    )  # fmt: skip
+
+
+def _may_hit(forms: Tensor) -> Tensor:
     """(M,) bool: False where a box's bounds exclude each other all over the tile."""
     reach_u, reach_v = forms[..., 1] * (TILE_W - 1), forms[..., 2] * (TILE_H - 1)
-    lowest = forms[..., 0] + np.minimum(reach_u, 0) + np.minimum(reach_v, 0)
-    highest = forms[..., 0] + np.maximum(reach_u, 0) + np.maximum(reach_v, 0)
-    return highest[:, :3].min(1) * (1 + 1e-6) >= lowest[:, 3:].max(1) - 1e-6
+    lowest = forms[:, 3:, 0] + reach_u[:, 3:].clamp_max(0) + reach_v[:, 3:].clamp_max(0)
+    highest = forms[:, :3, 0] + reach_u[:, :3].clamp_min(0) + reach_v[:, :3].clamp_min(0)
+    return highest.amin(1) * (1 + 1e-6) >= lowest.amax(1) - 1e-6
 
 
-def _grid(table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _grid(table: Tensor) -> tuple[Tensor, Tensor]:
     """(TILE_H * TILE_W,) column and row offsets inside a tile."""
-    import torch
-
     order = torch.arange(TILE_H * TILE_W, device=table.device)
     return (order % TILE_W).float(), (order // TILE_W).float()
 
 
-def _box_inverse_depth(forms: torch.Tensor) -> torch.Tensor:
+def _box_inverse_depth(forms: Tensor) -> Tensor:
     """(M, tile) 1/z from (M, 9, 3) forms, 0 where missed."""
-    import torch
-
     du, dv = _grid(forms)
 
-    def bound(slot: int) -> torch.Tensor:
+    def bound(slot: int) -> Tensor:
         values = torch.addcmul(forms[:, slot, :1], forms[:, slot, 1:2], du)
         return values.addcmul_(forms[:, slot, 2:], dv)
 
@@ -229,42 +211,34 @@ def _box_inverse_depth(forms: torch.Tensor) -> torch.Tensor:
     return torch.where((upper >= lower) & (upper > 0), upper, 0)
 
 
-def _ellipsoid_inverse_depth(forms: torch.Tensor) -> torch.Tensor:
-    """(M, tile) 1/z from (M, 4, 3) forms, 0 where missed."""
-    import torch
-
+def _ellipsoid_inverse_depth(forms: Tensor) -> Tensor:
+    """(M, tile) 1/z from (M, 9) forms, 0 where missed."""
     du, dv = _grid(forms)
     c = forms[..., None]
-    beta = torch.addcmul(c[:, 0, 0], c[:, 0, 1], du).addcmul_(c[:, 0, 2], dv)
-    delta = torch.addcmul(c[:, 1, 0], 2 * c[:, 1, 1], du).addcmul_(2 * c[:, 1, 2], dv)
-    delta.addcmul_(c[:, 2, 1], du * du).addcmul_(2 * c[:, 2, 2], du * dv)
-    delta.addcmul_(c[:, 3, 2], dv * dv)
+    beta = torch.addcmul(c[:, 0], c[:, 1], du).addcmul_(c[:, 2], dv)
+    delta = torch.addcmul(c[:, 3], c[:, 4], du).addcmul_(c[:, 5], dv)
+    delta.addcmul_(c[:, 6], du * du).addcmul_(c[:, 7], du * dv).addcmul_(c[:, 8], dv * dv)
     inverse = beta + delta.clamp(min=0).sqrt_()
     return torch.where((delta >= 0) & (beta > 0), inverse, 0)
 
 
-def _keep_nearest(
-    buffer: torch.Tensor, tile: torch.Tensor, inverse: torch.Tensor, number: torch.Tensor
-) -> None:
+def _keep_nearest(buffer: Tensor, tile: Tensor, inverse: Tensor, number: Tensor) -> None:
     """Z-buffer: the larger 1/z wins, then the lower number; order of writing does not matter."""
-    import torch
-
     # Bits of positive floats sort like the floats, so (1/z, number) fits one sortable integer.
     inverse = torch.where(inverse <= 1 / NEAR_M, inverse, 0)
-    key = (inverse.view(torch.int32).long() << 24) | (0xFFFFFF - number[:, None])
+    key = (inverse.view(torch.int32).long() << 24) | (_NUMBER_MASK - number[:, None])
     key = torch.where(inverse > 0, key, 0)
     buffer.scatter_reduce_(0, tile[:, None].expand_as(key), key, "amax")
 
 
 def _unpack(
-    buffer: torch.Tensor, rows: int, columns: int, width: int, height: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+    buffer: Tensor, tiles: tuple[int, int, int], width: int, height: int
+) -> tuple[Tensor, Tensor]:
     """Depth and number images from the tiled buffer."""
-    import torch
-
-    image = buffer.view(rows, columns, TILE_H, TILE_W).transpose(1, 2)
-    image = image.reshape(rows * TILE_H, columns * TILE_W)[:height, :width]
+    images, rows, columns = tiles
+    image = buffer.view(*tiles, TILE_H, TILE_W).transpose(2, 3)
+    image = image.reshape(images, rows * TILE_H, columns * TILE_W)[:, :height, :width]
     inverse = (image >> 24).to(torch.int32).view(torch.float32)
     depth = torch.where(image > 0, 1 / inverse, 0)
-    index = torch.where(image > 0, 0xFFFFFF - (image & 0xFFFFFF), -1)
-    return depth, index.to(torch.int32)
+    number = torch.where(image > 0, _NUMBER_MASK - (image & _NUMBER_MASK), -1)
+    return depth, number.to(torch.int32)

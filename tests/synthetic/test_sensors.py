@@ -243,16 +243,6 @@ def test_sample_sensors_has_every_look_and_follows_the_seed():
     assert torch.equal(sensors, sample_sensors(4000, torch.Generator().manual_seed(3)))
 
 
-def test_a_share_of_the_frames_may_stay_clean_down_to_all():
-    def drawn(faulty: float) -> torch.Tensor:
-        return sample_sensors(4000, torch.Generator().manual_seed(3), faulty=faulty)
-
-    assert (drawn(0.0) == Sensor.CLEAN).all()
-    half, whole = drawn(0.5), drawn(1.0)
-    assert ((half == whole) | (half == Sensor.CLEAN)).all()
-    assert (half == Sensor.CLEAN).float().mean().item() == pytest.approx(0.525, abs=0.03)
-
-
 def test_draw_strengths_stays_in_range():
     drawn = draw_strengths(2000, torch.Generator().manual_seed(0))
     for factor in (drawn.holes, drawn.edges):

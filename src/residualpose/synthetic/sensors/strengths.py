@@ -87,20 +87,11 @@ def _loss(kind: Tensor, amount: Tensor) -> Tensor:
 
 
 def sample_sensors(
-    batch: int,
-    generator: torch.Generator,
-    device: torch.device | str = "cpu",
-    faulty: float = 1.0,
+    batch: int, generator: torch.Generator, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Random sensors (B,) int64 in the mix that training uses.
-
-    Only a share `faulty` of the frames has a sensor's faults, the others are clean: 0 trains
-    without sensor noise.
-    """
+    """Random sensors (B,) int64 in the mix that training uses."""
     edges = torch.tensor(_SHARE).cumsum(0)[:-1].to(device)
-    u = uniform((2, batch), generator, torch.device(device))
-    sensor = torch.bucketize(u[0], edges, right=True)
-    return torch.where(u[1] < faulty, sensor, int(Sensor.CLEAN))
+    return torch.bucketize(uniform((batch,), generator, torch.device(device)), edges, right=True)
 
 
 def loss_threshold(material: Tensor, strengths: Strengths) -> Tensor:

@@ -38,6 +38,10 @@ class MapsOptions:
     """Folder of the run."""
     config: _Settings = None
     """Settings: its table [maps]. The options below take precedence over it."""
+    start: Annotated[
+        str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="")
+    ] = None
+    """Begin with this bundled model, model folder or checkpoint.pt. Default: random weights."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """Optimiser steps; may grow when a run is resumed. Default: 6000, or what the settings say."""
     batch: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None

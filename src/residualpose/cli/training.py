@@ -53,7 +53,7 @@ def run_maps(options: MapsOptions) -> int:
 
 
 def _maps_config(options: MapsOptions, rendered: int) -> MapsConfig:
-    names = ("steps", "batch", "shards", "seed", "threads")
+    names = ("start", "steps", "batch", "shards", "seed", "threads")
     flags = {name: getattr(options, name) for name in names}
     values = {"shards": rendered} | with_flags(read_section(options.config, "maps"), flags)
     where = str(options.config or "options")

@@ -18,6 +18,7 @@ from residualpose.learning.batches import Batch, Crop, FrameStore, make_batch
 from residualpose.learning.checkpoint import load_checkpoint, save_checkpoint
 from residualpose.learning.network import OFFSET_SCALE_M, NetworkConfig, PoseNetwork, split_maps
 from residualpose.learning.targets import Targets, make_targets
+from residualpose.learning.warm_start import freeze_norms, start_from
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ class MapsConfig:
     threads: int = 1
     """CPU threads."""
     minutes_between_checkpoints: float = 5.0
+    start: str = ""
+    """Begin with the weights of this bundled model, model folder or checkpoint.pt, batch norms
+    frozen, instead of random ones."""
     crop: Crop = field(default_factory=Crop)
     sensor_noise: bool = True
     """Simulate the sensors' faults; without, the network sees perfect depth (for ablations)."""
@@ -73,6 +77,8 @@ def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], N
     torch.manual_seed(config.seed)
     network = PoseNetwork(config.network).to(device)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if config.start:
+        start_from(network, config.start)
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
@@ -88,6 +94,9 @@ def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], N
             batch = make_batch(
                 store, step, config.batch, config.seed, device, config.crop, config.sensor_noise
             )
+            network.train()
+            if config.start:
+                freeze_norms(network)
             losses = _step(network, optimiser, batch)
             _follow(average, network, min(config.ema, (1 + step) / (10 + step)))
             progress(step, losses)
@@ -108,7 +117,6 @@ def rate(step: int, config: MapsConfig) -> float:
 
 
 def _step(network: PoseNetwork, optimiser: torch.optim.Optimizer, batch: Batch) -> dict[str, float]:
-    network.train()
     image = batch.depth_m[:, None].contiguous(memory_format=torch.channels_last)
     with torch.autocast(image.device.type, torch.bfloat16):
         early, final = network(image)

@@ -1,0 +1,109 @@
+"""Weights to begin with: a bundled model, a model folder, or the checkpoint of another run.
+
+A model folder holds an exported network, in which each batch norm is folded into the convolution
+before it. The training network gets it back with batch norms that do nothing yet but scale and
+shift; trained with frozen statistics (`freeze_norms`) it starts exactly where the model is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from residualpose.errors import MissingExtraError, ResidualPoseError
+from residualpose.learning.checkpoint import load_checkpoint
+from residualpose.learning.network import NetworkConfig, PoseNetwork
+from residualpose.model import ModelFolder
+
+
+def start_from(network: PoseNetwork, source: str) -> None:
+    """Fill a network with the weights of a bundled model (name), a model folder or a checkpoint.
+
+    Raises:
+        UsageError: there is no such model.
+        ResidualPoseError: it is damaged, or of a network of another size.
+        MissingExtraError: onnx is not installed.
+    """
+    if Path(source).suffix == ".pt":
+        _load(network, load_checkpoint(Path(source))["average"], source)
+        return
+    folder = ModelFolder.open(source)
+    _unfold(network, _folded(folder.path / "maps.onnx"), source)
+
+
+def freeze_norms(network: nn.Module) -> None:
+    """Batch norms keep their statistics in training; their scales and shifts still learn."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def _load(network: PoseNetwork, state: dict[str, Tensor], source: str) -> None:
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise _other_size(source, network.config) from None
+
+
+def _other_size(source: str, config: NetworkConfig) -> ResidualPoseError:
+    return ResidualPoseError(
+        f"{source}: expected a network of the size set ({config}), found one of another size; "
+        "set [maps.network] as that model was trained"
+    )
+
+
+def _folded(path: Path) -> list[tuple[Tensor, Tensor]]:
+    """Weights and biases of an exported network's convolutions, in the order they are run."""
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError:
+        raise MissingExtraError("onnx", "train") from None
+    graph = onnx.load(str(path)).graph
+    stored = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
+    for node in graph.node:  # weights may be kept in half precision, cast when loaded
+        if node.op_type == "Cast" and node.input[0] in stored:
+            stored[node.output[0]] = stored[node.input[0]].float()
+    convolutions = [node.input for node in graph.node if node.op_type == "Conv"]
+    return [(stored[names[1]].float(), stored[names[2]].float()) for names in convolutions]
+
+
+def _unfold(network: PoseNetwork, folded: list[tuple[Tensor, Tensor]], source: str) -> None:
+    pairs = list(_in_order(network))
+    asked, found = [c.weight.shape for c, _ in pairs], [weight.shape for weight, _ in folded]
+    if asked != found:
+        raise _other_size(source, network.config)
+    with torch.no_grad():
+        for (conv, norm), (weight, bias) in zip(pairs, folded, strict=True):
+            conv.weight.copy_(weight)
+            if conv.bias is not None:
+                conv.bias.copy_(bias)
+            elif norm is not None:
+                norm.reset_running_stats()
+                norm.weight.fill_((1 + norm.eps) ** 0.5)
+                norm.bias.copy_(bias)
+
+
+def _in_order(network: PoseNetwork) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
+    """Convolutions in the order they are run, each with the batch norm that follows it."""
+    run: list[nn.Module] = []
+    kinds = (nn.Conv2d, nn.BatchNorm2d)
+    hooks = [
+        module.register_forward_hook(lambda m, *_: run.append(m))
+        for module in network.modules()
+        if isinstance(module, kinds)
+    ]
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 1, 16, 16, device=next(network.parameters()).device))
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    for module, following in zip(run, [*run[1:], None], strict=True):
+        if isinstance(module, nn.Conv2d):
+            yield module, following if isinstance(following, nn.BatchNorm2d) else None

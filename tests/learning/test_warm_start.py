@@ -1,0 +1,76 @@
+"""Training that starts from a model: the first forward pass is the model's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("onnx", reason="needs the train extra")
+
+import numpy as np  # noqa: E402
+
+from residualpose.camera import Camera  # noqa: E402
+from residualpose.errors import ResidualPoseError, UsageError  # noqa: E402
+from residualpose.learning.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps  # noqa: E402
+from residualpose.learning.train_maps import MapsConfig, train_maps  # noqa: E402
+from residualpose.learning.warm_start import freeze_norms, start_from  # noqa: E402
+from residualpose.model import ModelFolder  # noqa: E402
+from residualpose.pipeline.maps import MapsModel  # noqa: E402
+from residualpose.pipeline.normalise import NetworkInput  # noqa: E402
+
+
+def test_the_bundled_model_comes_back_whole() -> None:
+    network = PoseNetwork()
+    start_from(network, "base")
+    network.train()
+    freeze_norms(network)
+    rng = np.random.default_rng(0)
+    depth = rng.choice([0, 1.5, 2.2, 3.0, 6.0], (80, 96)).astype(np.float32)
+    folder = ModelFolder.open("base")
+    expected = MapsModel(folder.path / "maps.onnx", folder.stride)(
+        NetworkInput(depth, Camera(144, 144, 48, 40))
+    )
+    with torch.no_grad():
+        _, final = network(torch.from_numpy(depth)[None, None])
+    parts, fields, offsets = (m[0].numpy() for m in split_maps(final))
+    np.testing.assert_allclose(parts, expected.part_maps, atol=2e-3)
+    np.testing.assert_allclose(fields, expected.limb_fields, atol=2e-3)
+    assert expected.offset_m is not None
+    np.testing.assert_allclose(offsets, expected.offset_m, atol=2e-3)
+
+
+def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:
+    config = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
+    source, network = PoseNetwork(config), PoseNetwork(config)
+    state = {"step": 1, "network": {}, "average": source.state_dict(), "optimiser": {}}
+    save_checkpoint(tmp_path / "checkpoint.pt", {**state, "config": "{}"})
+    start_from(network, str(tmp_path / "checkpoint.pt"))
+    x = torch.rand(1, 1, 32, 32)
+    assert torch.equal(network.eval()(x)[1], source.eval()(x)[1])
+
+
+def test_training_goes_on_from_another_run(tiny_shards: Path, tmp_path: Path) -> None:
+    tiny = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
+    one = MapsConfig(
+        tiny_shards, tmp_path / "one", steps=1, batch=2, shards=1, first_shards=1, network=tiny
+    )
+    first = train_maps(one, lambda *_: None)
+    again = replace(one, out=tmp_path / "two", start=str(first), learning_rate=1e-9)
+    second = train_maps(again, lambda *_: None)
+    before, after = load_checkpoint(first)["average"], load_checkpoint(second)["network"]
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, atol=1e-6, rtol=1e-4)
+
+
+def test_models_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    small = PoseNetwork(NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8))
+    with pytest.raises(ResidualPoseError, match=r"base: expected a network of the size set"):
+        start_from(small, "base")
+    with pytest.raises(UsageError, match="no model 'nothing'"):
+        start_from(small, "nothing")
+    with pytest.raises(ResidualPoseError, match="cannot read the checkpoint"):
+        start_from(small, str(tmp_path / "missing.pt"))

@@ -38,26 +38,33 @@ def rasterise(
     device = intrinsics.device
     buffer = torch.zeros(len(meshes) * height * width, dtype=torch.int64, device=device)
     corner, labels, image = _corners(meshes, intrinsics, near_m)
-    low, high = corner[:, :2].amin(2).ceil_(), corner[:, :2].amax(2).floor_()
-    low = low.clamp_min_(0)
-    high = torch.minimum(high, high.new_tensor([width - 1, height - 1]), out=high)
-    size = (high - low + 1).clamp_min_(0).int()
-    counts = size[:, 0] * size[:, 1]
+    u, v, inverse = corner
+    u0, v0 = u.amin(0).ceil_().clamp_min_(0), v.amin(0).ceil_().clamp_min_(0)
+    across = (u.amax(0).floor_().clamp_max_(width - 1) - u0).add_(1).clamp_min_(0).int()
+    down = (v.amax(0).floor_().clamp_max_(height - 1) - v0).add_(1).clamp_min_(0).int()
     # Most triangles are so small that they hold no pixel centre.
+    counts = across * down
     hit = counts.nonzero()[:, 0]
-    counts, across, low = counts[hit], size[hit, 0], low[hit].int()
-    forms, labels = _edge_forms(corner[hit], low), labels[hit]
-    base = (image[hit] * height + low[:, 1]) * width + low[:, 0]
+    corner = corner.index_select(2, hit)
+    counts, across, u0, v0, labels, image = (
+        field.index_select(0, hit) for field in (counts, across, u0, v0, labels, image)
+    )
+    forms = _edge_forms(corner, u0, v0)
+    base = (image * height + v0.int()) * width + u0.int()
     tri = torch.repeat_interleave(counts)
-    local = torch.arange(len(tri), device=device) - (counts.cumsum(0) - counts)[tri]
-    row = torch.div(local, across[tri], rounding_mode="floor")
-    column = local - row * across[tri]
-    inside, inverse_z = _inside(forms[tri], column.float(), row.float())
-    pixel = (base[tri] + row * width + column)[inside]
+    start = counts.cumsum(0, dtype=torch.int32) - counts
+    number = torch.stack([start, across, base])
+    start, across, base = number.index_select(1, tri)
+    local = (torch.arange(len(tri), dtype=torch.int32, device=device) - start).float()
+    row = ((local + 0.5) / across).floor_()  # exact: a box has fewer than 2^23 pixels
+    column = local - row * across
+    inside, inverse_z = _inside(forms.index_select(1, tri), column, row)
+    pixel = base.index_select(0, inside) + (row * width + column).index_select(0, inside).int()
+    tri = tri.index_select(0, inside)
     # Bits of positive floats sort like the floats: the largest key is the nearest surface.
     key = inverse_z[inside].view(torch.int32).long() << _LABEL_BITS
-    key |= _LABEL_MASK - labels[tri[inside]]
-    buffer.scatter_reduce_(0, pixel, key, "amax")
+    key |= _LABEL_MASK - labels[tri]
+    buffer.scatter_reduce_(0, pixel.long(), key, "amax")
     depth = torch.where(buffer > 0, 1 / (buffer >> _LABEL_BITS).int().view(torch.float32), 0.0)
     label = torch.where(buffer > 0, _LABEL_MASK - (buffer & _LABEL_MASK), -1)
     shape = (len(meshes), height, width)
@@ -67,7 +74,7 @@ def rasterise(
 def _corners(
     meshes: Sequence[Mesh], intrinsics: Tensor, near_m: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, 3, 3) u, v, 1/z of the corners of front faces, their labels and image numbers (N,)."""
+    """(3, 3, N) u, v, 1/z of the corners of front faces, their labels and image numbers (N,)."""
     parts = []
     for number, (points, triangles, label) in enumerate(meshes):
         points, triangles = points.to(intrinsics.device), triangles.to(intrinsics.device)
@@ -78,36 +85,37 @@ def _corners(
         u = points[:, 0] * inverse * fx + cx
         v = points[:, 1] * inverse * fy + cy
         # What is too near gets u = NaN, which no comparison below lets through.
-        screen = torch.stack([torch.where(seen, u, torch.nan), v, inverse])
-        corner = screen[:, triangles.T.contiguous()]
-        (ua, ub, uc), (va, vb, vc) = corner[0], corner[1]
+        u = torch.where(seen, u, torch.nan)
+        index = triangles.T.contiguous()
+        ua, ub, uc = (u.index_select(0, row) for row in index)
+        va, vb, vc = (v.index_select(0, row) for row in index)
         area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
         front = (area < 0).nonzero()[:, 0]
-        image = torch.full_like(front, number)
-        parts.append((corner[:, :, front].permute(2, 0, 1), label.to(image.device)[front], image))
-    corner, label, image = (torch.cat(field) for field in zip(*parts, strict=True))
-    return corner, label, image
+        index = index.index_select(1, front).view(-1)
+        corner = torch.stack([a.index_select(0, index).view(3, -1) for a in (u, v, inverse)])
+        image = torch.full_like(front, number, dtype=torch.int32)
+        parts.append((corner, label.to(image.device).index_select(0, front), image))
+    corners, labels, images = zip(*parts, strict=True)
+    return torch.cat(corners, 2), torch.cat(labels), torch.cat(images)
 
 
-def _edge_forms(corner: Tensor, origin: Tensor) -> Tensor:
-    """(N, 9) weights of two corners and 1/z, each affine in pixels from `origin` (N, 2)."""
-    u, v = (corner[:, axis] - origin[:, axis : axis + 1] for axis in (0, 1))
-    (ua, ub, uc), (va, vb, vc) = u.unbind(1), v.unbind(1)
-    za, zb, zc = corner[:, 2].unbind(1)
+def _edge_forms(corner: Tensor, u0: Tensor, v0: Tensor) -> Tensor:
+    """(9, N) weights of two corners and 1/z, each affine in pixels from u0, v0 (N,)."""
+    (ua, ub, uc), (va, vb, vc) = corner[0] - u0, corner[1] - v0
+    za, zb, zc = corner[2]
     area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
     scale = 1 / area.clamp_max(-1e-9)
-    a = torch.stack([ub * vc - uc * vb, vb - vc, uc - ub], 1) * scale[:, None]
-    b = torch.stack([uc * va - ua * vc, vc - va, ua - uc], 1) * scale[:, None]
-    depth = a * (za - zc)[:, None] + b * (zb - zc)[:, None]
-    depth[:, 0] += zc
-    return torch.cat([a, b, depth], 1)
+    a = torch.stack([ub * vc - uc * vb, vb - vc, uc - ub]).mul_(scale)
+    b = torch.stack([uc * va - ua * vc, vc - va, ua - uc]).mul_(scale)
+    depth = a * (za - zc) + b * (zb - zc)
+    depth[0] += zc
+    return torch.cat([a, b, depth])
 
 
 def _inside(forms: Tensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
     """Which pixel centres lie inside their triangle, and 1/z there (linear in the image)."""
     a, b, inverse_z = (
-        torch.addcmul(forms[:, k], forms[:, k + 1], column).addcmul_(forms[:, k + 2], row)
-        for k in (0, 3, 6)
+        torch.addcmul(forms[k], forms[k + 1], column).addcmul_(forms[k + 2], row) for k in (0, 3, 6)
     )
     # A hair of tolerance closes the seams between neighbouring triangles.
     inside = (a >= -1e-4) & (b >= -1e-4) & (a + b <= 1 + 1e-4) & (inverse_z > 0)

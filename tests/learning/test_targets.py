@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from residualpose.camera import Camera  # noqa: E402
-from residualpose.learning.batches import Batch, _mirror  # noqa: E402
+from residualpose.learning.augment import Scene, mirror  # noqa: E402
 from residualpose.learning.targets import (  # noqa: E402
     HIDDEN_PEAK,
     Targets,
@@ -163,14 +163,14 @@ def test_where_limbs_cross_the_field_is_the_mean(standing_m: np.ndarray) -> None
 def test_the_mirror_image_has_mirrored_targets(standing_m: np.ndarray) -> None:
     rng = np.random.default_rng(0)
     depth = torch.tensor(rng.choice([0, 2.7, 2.9, 3.3], (1, HEIGHT, WIDTH)), dtype=torch.float32)
-    batch = Batch(
+    batch = Scene(
         depth,
+        torch.zeros(1, HEIGHT, WIDTH, dtype=torch.uint8),
         torch.tensor(standing_m[None, None], dtype=torch.float32),
         torch.tensor(rng.random((1, 1, 15)) < 0.7),
         torch.tensor([[CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy]]),
     )
-    label = torch.zeros(1, HEIGHT, WIDTH, dtype=torch.uint8)
-    mirrored, _ = _mirror(batch, label, torch.tensor([True]))
+    mirrored = mirror(batch, torch.tensor([True]))
     one, other = (
         make_targets(b.joints_m, b.visible, b.intrinsics, b.depth_m, 2) for b in (batch, mirrored)
     )

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from residualpose.errors import ResidualPoseError, UsageError
@@ -71,6 +72,8 @@ def build(kind: type[T], values: Mapping[str, object], where: str, **fixed: obje
 
 def _value(hint: Any, value: Any, where: str) -> object:
     """A plain value as the type that a field asks for."""
+    if NoneType in get_args(hint):  # X | None
+        return None if value is None else _value(get_args(hint)[0], value, where)
     if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return build(hint, value, where)
     if get_origin(hint) is tuple and isinstance(value, list | tuple):

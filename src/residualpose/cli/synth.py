@@ -53,6 +53,10 @@ class Options:
         tuple[Path, ...] | None, tyro.conf.arg(metavar="PATH ...", help_behavior_hint="")
     ] = None
     """Motion capture (.zip, folder, .bvh or .amc) to mix with made-up poses. Default: none."""
+    wardrobe: Annotated[Path | None, tyro.conf.arg(metavar="FILE.zip", help_behavior_hint="")] = (
+        None
+    )
+    """MakeHuman clothes (.zip of .mhclo and .obj) to mix with made-up ones. Default: none."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """Processes, of one core and about 600 MB each. Default: one a core."""
 
@@ -80,7 +84,7 @@ def settings_of(options: Options) -> SynthConfig:
     """Defaults, over them the settings file, over that the flags."""
     from residualpose.synthetic.shards import SynthConfig
 
-    names = ("shards", "frames", "bodies", "seed", "mocap")
+    names = ("shards", "frames", "bodies", "seed", "mocap", "wardrobe")
     flags = {name: getattr(options, name) for name in names}
     values = with_flags(read_section(options.config, "synth"), flags)
     return build(SynthConfig, values, str(options.config or "options"))

@@ -6,9 +6,10 @@ products over 19 rigid parts, so that a frame costs milliseconds on one core.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ import torch
 from residualpose.errors import MissingExtraError
 from residualpose.results import replacing
 from residualpose.synthetic.body_pose import REFERENCE_DIRECTION, SEGMENT_PARENT, SEGMENTS, BodyPose
+from residualpose.synthetic.mhclo import Garment
+from residualpose.synthetic.tailor import Figure, tailored
+from residualpose.synthetic.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
     from anny import Anny
@@ -70,6 +74,10 @@ class BodyBank:
     """(N, 15, 3) float32 rest positions of the itop15 joints in our own convention."""
     part: torch.Tensor
     """(V,) int64 part that holds each vertex most."""
+    helpers_m: torch.Tensor
+    """(N, H, 3) float32 rest places of points beside the body that clothes hang on."""
+    wardrobe: Wardrobe
+    """Clothes, hair and hats that fit these bodies; may be empty."""
 
     def __len__(self) -> int:
         return len(self.vertices_m)
@@ -78,16 +86,26 @@ class BodyBank:
         """The bank with every tensor on a device."""
         return BodyBank(*(getattr(self, f).to(device) for f in self.__slots__))
 
+    def sites_m(self, body: int) -> torch.Tensor:
+        """(V + H, 3) rest places of all that clothes hang on."""
+        return torch.cat([self.vertices_m[body], self.helpers_m[body]])
+
     def save(self, path: Path) -> None:
         """Write the bank to an .npz that `load` reads; no pickle."""
         with replacing(path) as stream:
-            np.savez(stream, **{f: getattr(self, f).cpu().numpy() for f in self.__slots__})
+            arrays: dict[str, Any] = {f: getattr(self, f).cpu().numpy() for f in _TENSORS}
+            arrays.update(self.wardrobe.arrays())
+            np.savez(stream, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> BodyBank:
         """Read a saved bank."""
         with np.load(path, allow_pickle=False) as data:
-            return cls(*(torch.from_numpy(data[f]) for f in cls.__slots__))
+            tensors = {f: torch.from_numpy(data[f]) for f in _TENSORS}
+            return cls(**tensors, wardrobe=Wardrobe.from_arrays(data))
+
+
+_TENSORS = tuple(field.name for field in fields(BodyBank) if field.name != "wardrobe")
 
 
 # The own convention places each joint on a part; this is the part that carries it.
@@ -100,7 +118,7 @@ JOINT_PART = tuple(
 )  # fmt: skip
 
 
-def make_bank(count: int, seed: int = 0) -> BodyBank:
+def make_bank(count: int, seed: int = 0, garments: Sequence[Garment] = ()) -> BodyBank:
     """Sample `count` body shapes from anny's population (children to elders, all builds).
 
     Raises:
@@ -108,28 +126,36 @@ def make_bank(count: int, seed: int = 0) -> BodyBank:
     """
     try:
         import anny
+        from anny.models.model_data import TopologyConfig
         from anny.shape_distribution import SimpleShapeDistribution
     except ImportError as error:
         raise MissingExtraError(error.name or "anny", "synthetic") from None
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
+        # Clothes hang on helper vertices too, which anny keeps only if asked to (it takes longer).
+        topology = TopologyConfig("makehuman", remove_unattached_vertices=not garments)
         # Only rest shapes are asked of it; its default skinning would load a GPU compiler.
-        model = anny.Anny(skinning_method="lbs")
+        model = anny.Anny(skinning_method="lbs", topology=topology)
         _, phenotypes = SimpleShapeDistribution(model).sample(count)
         rest_vertices, rest_heads = _rest_shapes(model, phenotypes, count)
     flip = torch.tensor([-1.0, -1.0, 1.0])  # anny faces -y; we face +y
-    vertices, heads = rest_vertices * flip, rest_heads * flip
+    places, heads = rest_vertices * flip, rest_heads * flip
     bones = list(model.bone_labels)
     part_of_bone = _parts_of_bones(bones, list(model.bone_parents))
-    weights = torch.zeros(vertices.shape[1], len(PARTS))
+    all_weights = torch.zeros(places.shape[1], len(PARTS))
     index = torch.tensor(part_of_bone)[model.vertex_bone_indices]
-    weights.scatter_add_(1, index, model.vertex_bone_weights.float())
-    triangles = model.get_triangular_faces().long()
+    all_weights.scatter_add_(1, index, model.vertex_bone_weights.float())
+    surface, triangles = torch.unique(model.get_triangular_faces().long(), return_inverse=True)
+    vertices, weights = places[:, surface], all_weights[surface]
+    template = model.template_vertices.float() * flip
+    figure = Figure(template.numpy(), all_weights.numpy(), surface.numpy(), triangles.numpy())
+    pieces, helpers = tailored(garments, figure)
     pivots = torch.stack([heads[:, bones.index(_PIVOT_BONE[p])] for p in PARTS], 1)
     part = weights.argmax(1)
     return BodyBank(
         vertices, _normals(vertices, triangles), triangles, weights, pivots,
         _alignments(heads, pivots, bones), _joints(heads, vertices, part, bones), part,
+        places[:, torch.from_numpy(helpers)], Wardrobe(pieces),
     )  # fmt: skip
 
 

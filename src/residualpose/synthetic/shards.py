@@ -18,6 +18,7 @@ from residualpose.camera import Camera
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.results import replacing
 from residualpose.synthetic.bodies import BodyBank, make_bank
+from residualpose.synthetic.mhclo import read_garments
 from residualpose.synthetic.people import MAX_PEOPLE, SceneConfig, render_frame
 from residualpose.synthetic.poses import PoseLibrary
 
@@ -39,6 +40,8 @@ class SynthConfig:
     """Body shapes in the bank."""
     mocap: tuple[Path, ...] = ()
     """Motion capture (.zip, folder, .bvh, .amc) to mix with the procedural poses."""
+    wardrobe: Path | None = None
+    """Archive (.zip) of MakeHuman clothes to mix with the procedural ones."""
     scene: SceneConfig = field(default_factory=SceneConfig)
 
     def __post_init__(self) -> None:
@@ -148,11 +151,11 @@ def _reading(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 def prepare_cast(folder: Path, config: SynthConfig) -> None:
-    """Make what all workers of a run share and keep it in its folder: bodies, captured poses.
+    """Make what all workers share and keep it in the run's folder: clothed bodies, captured poses.
 
     Raises:
         MissingExtraError: anny is not installed.
-        ResidualPoseError: motion capture cannot be read, or the folder not be written.
+        ResidualPoseError: motion capture or clothes cannot be read, or the folder not be written.
     """
     captured, bank = folder / _CAPTURED, _bank_path(folder, config)
     if config.mocap and not captured.exists():
@@ -163,7 +166,8 @@ def prepare_cast(folder: Path, config: SynthConfig) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     if not bank.exists():
-        make_bank(config.bodies, config.seed).save(bank)
+        garments = read_garments(config.wardrobe) if config.wardrobe else []
+        make_bank(config.bodies, config.seed, garments).save(bank)
 
 
 def load_cast(folder: Path, config: SynthConfig) -> Cast:

@@ -34,7 +34,7 @@ def open_run(folder: Path, config: SynthConfig) -> None:
     """Make the folder of a run, or make sure that its shards are of the same settings.
 
     Raises:
-        UsageError: it holds shards of other or unknown settings; motion capture is not there.
+        UsageError: it holds shards of other or unknown settings; motion capture, clothes not there.
         ResidualPoseError: it cannot be written.
     """
     try:
@@ -46,6 +46,8 @@ def open_run(folder: Path, config: SynthConfig) -> None:
     if not (folder / RECORD).exists() and next(folder.glob("shard_*.npz"), None):
         raise UsageError(f"{folder}: holds shards but no {RECORD}; choose another folder")
     settings = plain(config) | {"mocap": [_fingerprint(path) for path in config.mocap]}
+    if config.wardrobe:
+        settings["wardrobe"] = _fingerprint(config.wardrobe)
     record(folder / RECORD, settings, free=("shards",))
 
 
@@ -60,14 +62,14 @@ def read_run(folder: Path) -> dict[str, object]:
 
 
 def _fingerprint(path: Path) -> str:
-    """Name and checksum of motion capture: the same archive may lie elsewhere tomorrow."""
+    """Name and checksum of a source: the same archive may lie elsewhere tomorrow."""
     files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()
     try:
         for file in files:
             digest.update(file.read_bytes())
     except OSError as error:
-        raise UsageError(f"{path}: cannot read motion capture ({error.strerror})") from None
+        raise UsageError(f"{path}: cannot read it ({error.strerror})") from None
     return f"{path.name} sha256:{digest.hexdigest()}"
 
 

@@ -40,7 +40,10 @@ _KINECT2_K = np.array([[365.0, 0, 255.5], [0, 365.0, 211.5], [0, 0, 1]])
 
 
 def recorded_frames(folder: Path, name: str, count: int) -> list[np.ndarray]:
-    """At most `count` frames of a recording, evenly spread, (h, w) metres after `normalise`."""
+    """At most `count` frames of a recording, evenly spread, (h, w) metres after `normalise`.
+
+    Where the recording says which frames nobody is in, those.
+    """
     if name == "panoptic":
         import scipy.io
 

@@ -16,7 +16,7 @@ from residualpose.synthetic.sensors import (  # noqa: E402
     structured_light,
     time_of_flight,
 )
-from residualpose.synthetic.sensors.driver import fill_holes  # noqa: E402
+from residualpose.synthetic.sensors.driver import coarser, fill_holes  # noqa: E402
 
 BASES = {
     Sensor.STRUCTURED_LIGHT: structured_light,
@@ -203,6 +203,16 @@ def test_fill_holes_reaches_only_so_far_to_the_left():
     row = torch.tensor([[[0.0, 2.0, 0.0, 0.0, 0.0, 3.0, 0.0]]])
     filled = fill_holes(row, torch.tensor([2.0]))
     assert filled.tolist() == [[[0.0, 2.0, 2.0, 2.0, 0.0, 3.0, 3.0]]]
+
+
+def test_coarser_frames_repeat_their_readings_and_stay_in_place():
+    row = torch.arange(1.0, 161.0).expand(64, 128, 160)
+    generator = torch.Generator().manual_seed(0)
+    assert torch.equal(coarser(row, generator, share=0.0), row)
+    coarse = coarser(row, generator, share=1.0)
+    assert ((coarse - row).abs() <= 1.0).all()
+    levels = torch.tensor([len(frame.unique()) for frame in coarse])
+    assert 90 <= levels.min() < 110 and 145 < levels.max() <= 160
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def filtered(
     sd_px = focal_px * (0.003 + 0.015 * frame[1])
     # Wrong matches survive the smoothing as lumps a hand or a head wide.
     length_px = focal_px * (0.06 + 0.14 * frame[2])
-    lumps = _lumps(depth_m.shape, length_px, 1 + frame[5], generator)
+    lumps = _lumps(depth_m.shape, length_px, 1 + 2 * frame[5], generator)
     lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 1.5 * strengths.noise)[:, None, None]
     # Normalised smoothing: pixels without reading neither pull nor are invented.
     both = fields.blur(torch.cat([inverse, known]), sd_px.repeat(2))
@@ -53,9 +53,9 @@ def filtered(
 def _lumps(
     shape: Sequence[int], length_px: Tensor, flatness: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Smooth noise (B, H, W) whose blobs are flatness (B,), at most 2, times as wide as high."""
+    """Smooth noise (B, H, W) whose blobs are flatness (B,), at most 3, times as wide as high."""
     batch, height, width = shape
-    tall = fields.smooth_noise((batch, 2 * height, width), length_px, generator, length_px.device)
+    tall = fields.smooth_noise((batch, 3 * height, width), length_px, generator, length_px.device)
     rows = (torch.arange(height, device=tall.device) * flatness[:, None]).long()
     return tall.gather(1, rows[:, :, None].expand(batch, height, width))
 
@@ -101,6 +101,27 @@ def common_faults(
     border = ((x < left) | (x >= right)) & (u[13] < 0.3)
     gone = block | line | border | (depth_m > limit_m)
     return (depth_m * scale * ~gone * 1000).round() / 1000
+
+
+def coarser(depth_m: Tensor, generator: torch.Generator, share: float = 0.2) -> Tensor:
+    """A share of the frames as if a coarser sensor's had been enlarged by repeating readings.
+
+    That is what the network sees of frames with a focal length below its own.
+    """
+    batch, height, width = depth_m.shape
+    u = fields.uniform((4, batch, 1), generator, depth_m.device)
+    scale = torch.where(u[0] < share, 0.6 + 0.4 * u[1], 1.0)
+    x = _repeated(torch.arange(width, device=depth_m.device), scale, u[2])
+    y = _repeated(torch.arange(height, device=depth_m.device), scale, u[3])
+    return fields.take(depth_m, (y[:, :, None] * width + x[:, None]).flatten(1))
+
+
+def _repeated(position: Tensor, scale: Tensor, phase: Tensor) -> Tensor:
+    """Nearest pixel (B, N) to the middle of the coarse cell that each position lies in."""
+    phase = phase * (scale < 1)
+    cell = ((position + 0.5) * scale + phase).floor()
+    middle = (cell + 0.5 - phase) / scale
+    return middle.floor().clamp(0, len(position) - 1).long()
 
 
 def _within(position: Tensor, start: Tensor, length: Tensor) -> Tensor:

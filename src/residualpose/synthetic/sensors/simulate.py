@@ -59,7 +59,7 @@ def simulate(
         noisy_m[index] = driver.cut_out(
             noisy_m[index], person[index], focal_px[index], chosen, generator
         )
-    noisy_m = driver.common_faults(noisy_m, person, generator)
+    noisy_m = driver.coarser(driver.common_faults(noisy_m, person, generator), generator)
     return torch.where(sensor[:, None, None] == Sensor.CLEAN, depth_m, noisy_m)
 
 

@@ -66,8 +66,8 @@ def draw_strengths(
         noise=_factor(u[0], 0.4, 2.8),
         holes=_factor(u[1], 0.3, 2.0),
         edges=_factor(u[2], 0.3, 2.0),
-        hair_loss=_loss(u[3], u[4]),
-        dark_loss=_loss(u[5], u[6]),
+        hair_loss=_loss(u[3], u[4], never=0.4),
+        dark_loss=_loss(u[5], u[6], never=0.55),
         speckle=u[7] ** 2,
         averaging=u[8],
         smoothing=u[9],
@@ -79,11 +79,12 @@ def _factor(u: Tensor, low: float, high: float) -> Tensor:
     return low * (high / low) ** u
 
 
-def _loss(kind: Tensor, amount: Tensor) -> Tensor:
-    """Nothing missing for four frames in ten, most of it for two, some for the others."""
+def _loss(kind: Tensor, amount: Tensor, never: float) -> Tensor:
+    """Nothing missing in a share `never` of the frames, most of it in a third of the others."""
     some = 0.05 + 0.6 * amount
     most = 0.8 + 0.2 * amount
-    return torch.where(kind < 0.4, torch.zeros_like(kind), torch.where(kind < 0.8, some, most))
+    lost = torch.where(kind < never + (1 - never) * 2 / 3, some, most)
+    return torch.where(kind < never, torch.zeros_like(kind), lost)
 
 
 def sample_sensors(

@@ -12,7 +12,7 @@ from residualpose.synthetic.sensors.strengths import Strengths, loss_threshold
 NATIVE_FOCAL_PX = 365.0
 EDGE_RATIO = 0.03
 """Relative depth step between neighbours that counts as an edge."""
-WINDOW_PX = 3.5
+WINDOW_PX = 3.0
 """Native pixels that the driver's smoothing ties together."""
 
 

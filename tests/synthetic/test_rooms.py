@@ -50,7 +50,7 @@ def test_rooms_are_valid_and_varied() -> None:
     assert {room.kind for room in rooms} == {"room", "backdrop", "void", "outdoor"}
     for room in rooms:
         assert_valid(room.primitives)
-        assert all(2.5 <= side <= 9 for side in room.floor_size)
+        assert all(2.5 <= side <= 10 for side in room.floor_size)
         assert room.obstacles.shape == (len(room.obstacles), 5)
     materials = np.concatenate([room.primitives.material for room in rooms])
     assert set(materials.tolist()) == {0, 7, 8, 9}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from residualpose.synthetic.body_pose import BodyPose
 from residualpose.synthetic.mocap import mocap_stack
 from residualpose.synthetic.pose_augment import jitter, swap_arm, swap_upper_body
 from residualpose.synthetic.pose_stack import PoseStack, empty_stack, load_stack
-from residualpose.synthetic.procedural_poses import procedural_stack
+from residualpose.synthetic.procedural_poses import EVERYDAY_LEGS, procedural_stack
 from residualpose.synthetic.rotations import mirror_people
 from residualpose.synthetic.stick_figure import impossible
 
@@ -32,10 +32,15 @@ class PoseLibrary:
     """Procedural poses."""
     captured: PoseStack
     """Poses of motion capture."""
+    _everyday: np.ndarray = field(init=False, repr=False)
+    """(K,) rows of `made` with people on their feet."""
 
     def __post_init__(self) -> None:
         if not len(self):
             raise UsageError("pose library: expected at least one pose, found none")
+        begin = tuple(f"procedural/{legs}+" for legs in EVERYDAY_LEGS)
+        rows = [i for i, source in enumerate(self.made.sources) if source.startswith(begin)]
+        object.__setattr__(self, "_everyday", np.array(rows, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.made) + len(self.captured)
@@ -71,6 +76,18 @@ class PoseLibrary:
         made = rng.random() < _PROCEDURAL_SHARE
         stack = self.made if len(self.made) and (made or not len(self.captured)) else self.captured
         return stack[int(rng.integers(len(stack)))]
+
+    def everyday(self, rng: np.random.Generator) -> BodyPose:
+        """One pose of somebody on the feet who gestures, facing +y; any pose if there is none."""
+        if not len(self._everyday):
+            return self.sample(rng)
+        pose = self.made[int(rng.choice(self._everyday))]
+        for _ in range(_ATTEMPTS):
+            turned = mirror_people(pose.rotations) if rng.random() < _MIRROR else pose.rotations
+            changed = BodyPose(jitter(turned, rng), pose.lift_m, pose.source)
+            if not impossible(changed.rotations):
+                return changed
+        return pose
 
     def sample(self, rng: np.random.Generator) -> BodyPose:
         """One pose facing +y, changed: halves or an arm of two poses joined, mirrored, jittered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,25 @@ class Primitives:
         inside[point[radius < 1]] = True
         return inside
 
+    def blocked(self, start_m: np.ndarray, end_m: np.ndarray) -> np.ndarray:
+        """(N,) bool: does any solid touch the straight line between (N, 3) points."""
+        if not len(self):
+            return np.zeros(len(start_m), bool)
+        inverse = np.linalg.inv(self.T_world_local[:, :3, :3].astype(np.float64))
+        centre = self.T_world_local[:, :3, 3]
+        start, end = (
+            np.einsum("kij,nkj->nki", inverse, point[:, None] - centre)
+            for point in (start_m, end_m)
+        )
+        step = end - start
+        step = np.where(np.abs(step) < 1e-9, 1e-9, step)
+        sides = np.stack([(-1 - start) / step, (1 - start) / step])
+        enter, leave = sides.min(0).max(-1), sides.max(0).min(-1)
+        box = (leave >= np.maximum(enter, 0)) & (enter <= 1)
+        nearest = np.clip(-(start * step).sum(-1) / (step**2).sum(-1), 0, 1)
+        ball = ((start + nearest[..., None] * step) ** 2).sum(-1) < 1
+        return np.where(self.kind == BOX, box, ball).any(1)
+
 
 def merge(parts: Sequence[Primitives]) -> Primitives:
     """All solids of several groups in one, in order."""
@@ -129,7 +149,5 @@ def random_rotation(rng: np.random.Generator, count: int, spread: float = 1.0) -
 
 def pose_matrix(x_m: float, y_m: float, yaw_rad: float, z_m: float = 0.0) -> np.ndarray:
     """(4, 4) map that turns about the vertical, then moves."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = yaw_rotation(yaw_rad)
-    matrix[:3, 3] = x_m, y_m, z_m
-    return matrix
+    cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+    return np.array([[cos, -sin, 0, x_m], [sin, cos, 0, y_m], [0, 0, 1, z_m], [0, 0, 0, 1.0]])

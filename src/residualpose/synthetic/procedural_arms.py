@@ -158,6 +158,24 @@ def crossed_under(rng: np.random.Generator, count: int) -> np.ndarray:
     return _from_wrists(rng, wrist, _spread(rng, [0.8, -0.1, -0.6], [0.1, 0.1, 0.1], count))
 
 
+def clasped(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Hand at the midline before the trunk, where it meets or holds the other one."""
+    wrist = _spread(rng, [0.055, 0.26, 0.0], [0.02, 0.08, 0.13], count)
+    return _from_wrists(rng, wrist, _spread(rng, [0.7, -0.3, -0.6], [0.2, 0.2, 0.3], count))
+
+
+def guard(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Fist before the chin or the cheek, elbow down: a boxer's guard."""
+    wrist = _spread(rng, [0.09, 0.27, 0.24], [0.04, 0.06, 0.07], count)
+    return _from_wrists(rng, wrist, _spread(rng, [0.5, 0.0, -0.9], [0.2, 0.1, 0.2], count))
+
+
+def punch(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Fist thrust far out to the front."""
+    wrist = _spread(rng, [0.07, 0.51, 0.20], [0.08, 0.04, 0.08], count)
+    return _from_wrists(rng, wrist, _spread(rng, [0.7, 0.0, -0.6], [0.3, 0.1, 0.3], count))
+
+
 def behind_back(rng: np.random.Generator, count: int) -> np.ndarray:
     """Hand behind the small of the back."""
     wrist = _spread(rng, [0.10, -0.20, -0.12], [0.06, 0.02, 0.06], count)
@@ -171,22 +189,25 @@ def low(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 ARM_PAIRS: dict[str, tuple[float, ArmFamily, ArmFamily]] = {
-    "relaxed": (0.15, relaxed, relaxed),
-    "anywhere": (0.21, anywhere, anywhere),
-    "one_anywhere": (0.09, anywhere, relaxed),
+    "relaxed": (0.13, relaxed, relaxed),
+    "anywhere": (0.19, anywhere, anywhere),
+    "one_anywhere": (0.08, anywhere, relaxed),
     "raised": (0.07, raised, raised),
-    "one_raised": (0.04, raised, relaxed),
-    "sideways": (0.05, sideways, sideways),
+    "one_raised": (0.03, raised, relaxed),
+    "sideways": (0.06, sideways, sideways),
     "on_hips": (0.04, on_hip, on_hip),
-    "one_on_hip": (0.02, on_hip, anywhere),
+    "one_on_hip": (0.03, on_hip, anywhere),
     "crossed": (0.04, crossed_over, crossed_under),
-    "before_torso": (0.06, before_torso, before_torso),
+    "before_torso": (0.05, before_torso, before_torso),
     "one_before_torso": (0.02, before_torso, relaxed),
+    "clasped": (0.04, clasped, clasped),
+    "guard": (0.02, guard, guard),
+    "punch": (0.02, punch, guard),
     "at_head": (0.03, at_head, at_head),
-    "one_at_head": (0.03, at_head, relaxed),
-    "forward": (0.04, forward, forward),
+    "one_at_head": (0.02, at_head, relaxed),
+    "forward": (0.05, forward, forward),
     "one_forward": (0.03, forward, relaxed),
-    "phone": (0.03, phone, phone),
+    "phone": (0.02, phone, phone),
     "one_phone": (0.02, phone, relaxed),
     "behind_back": (0.01, behind_back, behind_back),
     "low": (0.02, low, low),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from residualpose.synthetic.pose_augment import unstretch
 from residualpose.synthetic.pose_stack import PoseStack
 from residualpose.synthetic.procedural_arms import ARM_PAIRS
 from residualpose.synthetic.procedural_legs import LEG_FAMILIES, LowerBodies
@@ -15,11 +16,18 @@ from residualpose.synthetic.rotations import (
     about_x,
     about_y,
     about_z,
+    from_rotation_vectors,
     mirror_people,
     mirrored,
 )
 from residualpose.synthetic.stick_figure import impossible, legs_below_torso
 
+EVERYDAY_LEGS = ("stand", "stand_wide", "step", "leg_raised")
+"""Families of people on their feet."""
+_ALIKE = 0.6
+"""Share of poses with both arms of one family in which one arm repeats the other."""
+_UNLIKE_RAD = np.radians([5.0, 4.0, 6.0])
+"""Standard deviation per axis by which upper arm, forearm and hand then still differ."""
 _NARROW_ARMS = ("relaxed", "anywhere", "before_torso", "low", "at_head", "phone")
 _LYING_ARMS = ("anywhere", "sideways", "raised", "relaxed")
 _HANG_ARMS_AFTER, _STAND_UP_AFTER = 25, 40
@@ -64,10 +72,21 @@ def _arms(rng: np.random.Generator, names: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(names == name)
         _, first, second = ARM_PAIRS[name]
         arms[rows, 0], arms[rows, 1] = first(rng, len(rows)), second(rng, len(rows))
+        if first is second:
+            same = rows[rng.random(len(rows)) < _ALIKE]
+            arms[same, 1] = _nearly(rng, arms[same, 0])
     swapped = rng.random(len(names)) < 0.5
     arms[swapped] = arms[swapped, ::-1]
     arms[:, 1] = mirrored(arms[:, 1])
     return arms.reshape(len(names), 6, 3, 3)
+
+
+def _nearly(rng: np.random.Generator, arms: np.ndarray) -> np.ndarray:
+    """Arms (n, 3, 3, 3) a little changed: people mostly move both arms alike, never the same."""
+    turns = rng.normal(0.0, 1.0, (len(arms), 3, 3)) * _UNLIKE_RAD[:, None]
+    # What moves the upper arm takes the forearm and the hand along.
+    turns = np.cumsum(turns, axis=1)
+    return from_rotation_vectors(turns) @ arms
 
 
 def _arm_names(rng: np.random.Generator, leg_names: np.ndarray) -> np.ndarray:
@@ -97,7 +116,7 @@ def _assemble(
     rotations[:, 5:11] = rotations[:, 2, None] @ _arms(rng, arm_names)
     flipped = rng.random(n) < 0.5
     rotations[flipped] = mirror_people(rotations[flipped])
-    return rotations, lift_m
+    return unstretch(rotations), lift_m
 
 
 def _unfit(rotations: np.ndarray, lying: np.ndarray) -> np.ndarray:

@@ -61,13 +61,18 @@ class Room:
         return points[free[0]] if len(free) else None
 
 
-def sample_room(rng: np.random.Generator) -> Room:
-    """A random room; about a quarter are open: one backdrop, nothing at all, or outdoors."""
+def sample_room(rng: np.random.Generator, clutter: bool = True) -> Room:
+    """A random room; about a quarter are open: one backdrop, nothing at all, or outdoors.
+
+    Without `clutter` there is furniture only.
+    """
     kind = str(rng.choice(_KINDS, p=_KIND_SHARES))
     size = (rng.uniform(2.5, 6.5), rng.uniform(2.5, 6.5))
     if kind != "room" or rng.random() < 0.2:
         size = (rng.uniform(4, 9), rng.uniform(4, 9))
-    ceiling = rng.uniform(2.4, 3.6) if kind == "room" else np.inf
+    elif rng.random() < 0.1:
+        size = (rng.uniform(7, 10), rng.uniform(2.5, 6))
+    ceiling = rng.uniform(2.4, 3.7) if kind == "room" else np.inf
     room = Room(_shell(rng, kind, size, ceiling), size, ceiling, np.zeros((0, 5)), kind)
     if kind == "void":
         return room
@@ -75,6 +80,8 @@ def sample_room(rng: np.random.Generator) -> Room:
     if kind == "room":
         room = _furnish(rng, room, AGAINST_WALLS, int(density * (3 + area / 5)), _at_wall)
         room = _furnish(rng, room, FREE_STANDING, int(rng.uniform(0, 1) * area / 9), _anywhere)
+    if not clutter:
+        return room
     room = _furnish(rng, room, CLUTTER, int(rng.uniform(0, 1) * (2 + area / 8)), _at_wall)
     return _furnish(rng, room, CLUTTER, int(rng.uniform(0, 1) * area / 9), _anywhere)
 
@@ -115,8 +122,8 @@ def _hides(piece: Primitives, eye: np.ndarray, people_xy: np.ndarray) -> bool:
     """Does a piece stand before the trunk of any person."""
     trunk = np.array([0.6, 1.1, 1.5])
     goals = np.column_stack([np.repeat(people_xy, 3, 0), np.tile(trunk, len(people_xy))])
-    path = eye + np.linspace(0.08, 0.9, 20)[:, None, None] * (goals - eye)
-    return bool(piece.contains(path.reshape(-1, 3), 0.03).any())
+    start = np.broadcast_to(eye, goals.shape)
+    return bool(piece.blocked(start, start + 0.92 * (goals - start)).any())
 
 
 def _shell(

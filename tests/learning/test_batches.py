@@ -46,7 +46,8 @@ def test_shards_join_one_by_one(tiny_shards: Path) -> None:
 def test_shapes_and_units(tiny_shards: Path) -> None:
     batch = make_batch(store_of(tiny_shards), 0, 5, 0, CPU)
     assert batch.depth_m.shape == (5, 80, 96) and batch.depth_m.dtype == torch.float32
-    assert batch.joints_m.shape == (5, 4, 15, 3) and batch.visible.shape == (5, 4, 15)
+    assert batch.joints_m.shape == (5, MAX_PEOPLE, 15, 3)
+    assert batch.visible.shape == (5, MAX_PEOPLE, 15)
     assert torch.isfinite(batch.depth_m).all() and (batch.depth_m >= 0).all()
     assert 0.5 < batch.depth_m[batch.depth_m > 0].median() < 10
 

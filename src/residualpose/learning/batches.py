@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -45,6 +46,14 @@ class Crop:
     """One step in so many shows whole frames."""
 
 
+class CleanFrames(Protocol):
+    """Where training frames come from: shards on disk, or a renderer."""
+
+    def draw(self, step: int, size: int, rng: np.random.Generator) -> Scene:
+        """The `size` frames of a step, on any device."""
+        ...
+
+
 class FrameStore:
     """The shards of a folder, read when first needed and kept in memory."""
 
@@ -65,9 +74,21 @@ class FrameStore:
             self._loaded.append(load_shard(path))
         return self._loaded[:wanted]
 
+    def draw(self, step: int, size: int, rng: np.random.Generator) -> Scene:
+        """Random frames of the shards that step `step` may draw from."""
+        shards = self.at_step(step)
+        chosen = [shards[s] for s in rng.integers(len(shards), size=size)]
+        rows = [(shard, int(rng.integers(len(shard)))) for shard in chosen]
+
+        def stack(field: str) -> Tensor:
+            return torch.from_numpy(np.stack([getattr(s, field)[i] for s, i in rows]))
+
+        truth = stack("joints_m"), stack("visible"), stack("intrinsics")
+        return Scene(stack("depth_mm").float() / MM, stack("label"), *truth)
+
 
 def make_batch(
-    store: FrameStore,
+    store: CleanFrames,
     step: int,
     size: int,
     seed: int,
@@ -81,20 +102,13 @@ def make_batch(
     Without `sensor_noise` the frames stay as they were rendered, to learn what the noise is worth.
     """
     rng = np.random.default_rng([seed, step])
-    shards = store.at_step(step)
-    chosen = [shards[s] for s in rng.integers(len(shards), size=size)]
-    rows = [(shard, int(rng.integers(len(shard)))) for shard in chosen]
-
-    def stack(field: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(s, field)[i] for s, i in rows])).to(device)
-
-    depth = stack("depth_mm").float() / MM
-    truth = stack("joints_m"), stack("visible"), stack("intrinsics")
-    scene = Scene(depth, stack("label"), *truth)
+    drawn = store.draw(step, size, rng)
+    scene = Scene(*(getattr(drawn, field).to(device) for field in Scene.__slots__))
     scene = mirror(scene, torch.from_numpy(rng.random(size) < 0.5).to(device))
     if crop is not None:
         whole = step % crop.whole_every == 0
-        extent = (depth.shape[2], depth.shape[1]) if whole else (crop.width, crop.height)
+        height, width = scene.depth_m.shape[1:]
+        extent = (width, height) if whole else (crop.width, crop.height)
         scene = look_again(scene, extent, rng)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     sensor = sample_sensors(size, generator)

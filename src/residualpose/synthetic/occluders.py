@@ -77,7 +77,7 @@ def add_occluders(
         if eye[2] < 2.6:
             return room
         at = eye[:2] + rng.uniform(0.15, 0.5) * _direction(rng)
-        pose = pose_matrix(*at, rng.uniform(0, np.pi), eye[2] - rng.uniform(0.15, 0.5))
+        pose = pose_matrix(at[0], at[1], rng.uniform(0, np.pi), eye[2] - rng.uniform(0.15, 0.5))
         return replace(room, primitives=merge([room.primitives, hanging_lamp(rng).moved(pose)]))
     path = person - eye[:2]
     away = float(np.linalg.norm(path))
@@ -92,7 +92,7 @@ def add_occluders(
     aside = np.array([ahead[1], -ahead[0]]) * rng.normal(0, 0.25)
     at = eye[:2] + ahead * rng.uniform(nearest, farthest) + aside
     facing = np.arctan2(-ahead[0], ahead[1]) + rng.normal(0, 0.25) + np.pi * rng.integers(2)
-    moved = piece.moved(pose_matrix(*at, facing))
+    moved = piece.moved(pose_matrix(at[0], at[1], facing))
     standing = np.array([[*xy, z] for xy in people_xy for z in (0.1, 0.5, 1.0, 1.5)])
     if moved.contains(np.vstack([standing, eye]), 0.25).any():
         return room

@@ -18,6 +18,7 @@ _PITCH_DOWN_RAD = {"eye": (-10, 20), "fixed": (-10, 16), "low": (-20, 8), "high"
 _CEILING_OVER_M = {"high": 2.3, "overhead": 2.85}
 """Height of ceiling below which a kind is not drawn."""
 _NEAREST_M = 0.5
+_MAX_TILT_RAD = np.radians(15.0)
 _MARGIN_M = 0.12
 _TRIES, _FINALISTS, _ROUNDS = 96, 6, 3
 
@@ -92,17 +93,26 @@ def _around(rng: np.random.Generator, kind: str, target: np.ndarray, room: Room)
         # Sensors are often set up square to a wall, more often than chance would.
         turn = np.round(turn / (np.pi / 2)) * (np.pi / 2) + rng.normal(0, 0.12, _TRIES)
     xy = target[:2] + far[:, None] * np.stack([np.cos(turn), np.sin(turn)], -1)
-    return np.column_stack([xy, _heights(rng, kind, room)])
+    return np.column_stack([_indoors(xy, room), _heights(rng, kind, room)])
 
 
 def _overhead(rng: np.random.Generator, kind: str, target: np.ndarray, room: Room) -> np.ndarray:
     """(_TRIES, 3) candidate positions about above the target, up to 15 degrees off."""
     height = _heights(rng, kind, room)
-    tilt = np.radians(15 * rng.uniform(0, 1) ** 1.5)
+    tilt = _MAX_TILT_RAD * rng.uniform(0, 1) ** 1.5
     far = (height - target[2]) * np.tan(tilt)
     turn = rng.uniform(0, 2 * np.pi, _TRIES)
     aside = far[:, None] * np.stack([np.cos(turn), np.sin(turn)], -1)
-    return np.column_stack([target[:2] + aside, height])
+    # The person may stand anywhere under it: in the middle, or cut by the frame.
+    error = rng.choice([0.05, 0.12, 0.25], p=(0.5, 0.3, 0.2))
+    aside = aside + rng.normal(0, error, aside.shape)
+    return np.column_stack([_indoors(target[:2] + aside, room), height])
+
+
+def _indoors(xy: np.ndarray, room: Room) -> np.ndarray:
+    """Points (N, 2), those beyond a wall moved to it: that is where sensors are mounted."""
+    half = np.array(room.floor_size) / 2 - _MARGIN_M
+    return np.clip(xy, -half, half)
 
 
 def _fitness(
@@ -134,14 +144,11 @@ def _look(rng: np.random.Generator, kind: str, eye: np.ndarray, target: np.ndarr
     """(4, 4) pose at `eye` looking about at the target, with errors of aim and roll."""
     up, roll = np.array([0, 0, 1.0]), 0.0
     if kind == "overhead":
-        # The person may stand anywhere under it: in the middle, or cut by the frame.
-        error = rng.choice([0.05, 0.12, 0.25], p=(0.5, 0.3, 0.2))
         heading = rng.uniform(0, 2 * np.pi)
-        forward = target - eye
-        forward = forward / np.linalg.norm(forward)
-        if rng.random() < 0.4:
-            forward = np.array([0, 0, -1.0])  # screwed flat to the ceiling
-        eye = eye + np.append(rng.normal(0, error, 2), 0)
+        forward = (target - eye) / (eye[2] - target[2])
+        # Screwed flat to the ceiling, or tilted towards the person by up to 15 degrees.
+        most = 0.0 if rng.random() < 0.4 else np.tan(_MAX_TILT_RAD)
+        forward[:2] *= min(1.0, most / max(float(np.linalg.norm(forward[:2])), 1e-9))
         up = np.array([np.cos(heading), np.sin(heading), 0])
     elif kind == "fixed":
         # On a shelf or a tripod: level or a little down, whatever the height of the person.

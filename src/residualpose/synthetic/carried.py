@@ -87,9 +87,10 @@ def _rucksack(joints: np.ndarray, rng: np.random.Generator) -> list[Attachment]:
     half = [u(0.12, 0.18), u(0.05, 0.12), u(0.15, 0.25)]
     at = middle + (0, side * (0.1 + half[1]), -0.05)
     kind = int(rng.choice([BOX, ELLIPSOID]))
+    reach = 0.6 * (joints[2] - joints[3])[0] / 2
     straps = [
-        _thing("chest", BOX, middle + (x, -side * 0.1, 0.08), [0.02, 0.025, 0.13], rng)
-        for x in (-0.12, 0.12)
+        _thing("chest", BOX, middle + (x, -side * 0.1, 0.05), [0.02, 0.025, 0.12], rng)
+        for x in (-reach, reach)
     ]
     return [_thing("chest", kind, at, half, rng), *straps]
 

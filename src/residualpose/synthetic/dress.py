@@ -44,6 +44,11 @@ _FOOT = ("foot_r", "foot_l")
 _UNDER_M = 0.008
 """Skin under a piece of the wardrobe lies so much deeper, where it is drawn at all."""
 _UNDER_HAT_M = 0.006
+_SOLE_M = 0.01
+_BALD = 0.08
+
+Mesh = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""Vertices (K, 3) in metres, skinning weights (K, 19), triangles (T, 3) and material (T,)."""
 
 
 def dress(bank: BodyBank, body: int, rng: np.random.Generator) -> Outfit:
@@ -51,28 +56,20 @@ def dress(bank: BodyBank, body: int, rng: np.random.Generator) -> Outfit:
     clothed = rng.random() < 0.95
     worn = _choose(bank.wardrobe, clothed, rng)
     wears = {piece.wear for piece in worn}
-    thickness = torch.zeros(len(PARTS))
-    material = torch.full((len(PARTS),), int(Material.SKIN))
-    if clothed:
-        _wear_procedural(thickness, material, wears, rng)
-    push = thickness[bank.part] * _folds(bank.vertices_m[body], rng)
-    vertex_material = material[bank.part]
-    if Wear.HAIR not in wears:
-        hair = _hair_region(bank, body, rng)
-        hair = hair.clamp_max(_UNDER_HAT_M) if Wear.HAT in wears else hair
-        push = torch.where(hair > 0, hair, push)
-        vertex_material = torch.where(hair > 0, int(Material.HAIR), vertex_material)
+    push, material = _procedural(bank, body, clothed, wears, rng)
     for piece in worn:
         push[piece.hides] = -_UNDER_M
-    outfit = Outfit(
-        bank.vertices_m[body] + push[:, None] * bank.normals[body],
-        bank.weights, bank.triangles, vertex_material[bank.triangles[:, 0]],
-        attachments(bank, body, Wear.HAIR in wears, Wear.HAT in wears, rng),
-    )  # fmt: skip
-    outfit = _with_pieces(outfit, bank, body, worn, rng)
+    vertices_m = bank.vertices_m[body] + push[:, None] * bank.normals[body]
+    kept = torch.ones(len(bank.triangles), dtype=torch.bool)
+    for piece in worn:
+        kept[piece.removes] = False
+    skin = vertices_m, bank.weights, bank.triangles[kept], material[bank.triangles[kept, 0]]
+    meshes = [skin, *_fitted(bank.sites_m(body), worn, vertices_m, rng)]
     if rng.random() < 0.15 and not wears & {Wear.BOTTOM, Wear.SUIT}:
-        outfit = _with_mesh(outfit, *skirt(bank.joints_m[body], rng))
-    return outfit
+        pelvis_m = vertices_m[bank.part == PARTS.index("pelvis")]
+        meshes.append(skirt(bank.joints_m[body], pelvis_m, rng))
+    held = attachments(bank, body, Wear.HAIR in wears, Wear.HAT in wears, rng)
+    return Outfit(*_joined(meshes), held)
 
 
 def _choose(wardrobe: Wardrobe, clothed: bool, rng: np.random.Generator) -> list[Piece]:
@@ -104,53 +101,53 @@ def _wear_procedural(
         _set(thickness, material, _FOOT, rng.uniform(0.004, 0.014), Material.SHOES)
 
 
-def _with_pieces(
-    outfit: Outfit, bank: BodyBank, body: int, worn: list[Piece], rng: np.random.Generator
-) -> Outfit:
-    """Put pieces of the wardrobe on and take away the body deep under them."""
-    if not worn:
-        return outfit
-    sites_m = bank.sites_m(body)
-    kept = torch.ones(len(outfit.triangles), dtype=torch.bool)
-    vertices = outfit.vertices_m.clone()
-    for piece in worn:
-        kept[piece.removes] = False
-    dressed = Outfit(
-        vertices, outfit.weights, outfit.triangles[kept], outfit.material[kept], outfit.attachments
-    )
+def _procedural(
+    bank: BodyBank, body: int, clothed: bool, wears: set[Wear], rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(V,) how far clothes and hair push the body's vertices outwards, and (V,) of Material."""
+    thickness = torch.zeros(len(PARTS))
+    material = torch.full((len(PARTS),), int(Material.SKIN))
+    if clothed:
+        _wear_procedural(thickness, material, wears, rng)
+    folds = _folds(bank.vertices_m[body], rng)
+    push, material = thickness[bank.part] * folds, material[bank.part]
+    if Wear.HAIR in wears or rng.random() < _BALD:
+        return push, material
+    most_m = _UNDER_HAT_M if Wear.HAT in wears else 0.045
+    scalp = _scalp(bank, body, rng)
+    push = torch.where(scalp, rng.uniform(0.004, most_m) * folds, push)
+    return push, torch.where(scalp, int(Material.HAIR), material)
+
+
+def _fitted(
+    sites_m: torch.Tensor, worn: list[Piece], body_m: torch.Tensor, rng: np.random.Generator
+) -> list[Mesh]:
+    """Pieces of the wardrobe on one body, seen from both sides; shoes move its soles (V, 3)."""
+    meshes: list[Mesh] = []
     for piece in worn:
         fitted_m = piece.fitted_m(sites_m)
-        if piece.wear == Wear.SHOES:  # what stands on the floor is the body: give it the soles
-            gone = bank.triangles[piece.removes].unique()
-            low = vertices[gone, 2].min() - fitted_m[:, 2].min()
-            vertices[gone, 2] -= low
+        if piece.wear == Wear.SHOES:  # it is the body that is put on the floor
+            feet_m = body_m[piece.hides, 2]
+            soles = piece.hides[feet_m < feet_m.min() + _SOLE_M]
+            body_m[soles, 2] = fitted_m[:, 2].min()
         both = torch.cat([piece.triangles, piece.triangles.flip(1)])
         material = torch.full((len(both),), int(_material(piece.wear, rng)))
-        dressed = _with_mesh(dressed, fitted_m, piece.weights, both, material)
-    return dressed
+        meshes.append((fitted_m, piece.weights, both, material))
+    return meshes
+
+
+def _joined(meshes: list[Mesh]) -> Mesh:
+    """One mesh of several, whose triangles count from their own vertex 0."""
+    vertices_m, weights, triangles, material = zip(*meshes, strict=True)
+    starts = np.cumsum([0, *map(len, vertices_m[:-1])]).tolist()
+    moved = [part + start for part, start in zip(triangles, starts, strict=True)]
+    return torch.cat(vertices_m), torch.cat(weights), torch.cat(moved), torch.cat(material)
 
 
 def _material(wear: Wear, rng: np.random.Generator) -> Material:
     if wear in (Wear.HAIR, Wear.SHOES):
         return Material.HAIR if wear == Wear.HAIR else Material.SHOES
     return Material.DARK_CLOTH if rng.random() < 0.3 else Material.CLOTH
-
-
-def _with_mesh(
-    outfit: Outfit,
-    vertices_m: torch.Tensor,
-    weights: torch.Tensor,
-    triangles: torch.Tensor,
-    material: torch.Tensor,
-) -> Outfit:
-    """The outfit with one more mesh, whose triangles count from its own vertex 0."""
-    return Outfit(
-        torch.cat([outfit.vertices_m, vertices_m]),
-        torch.cat([outfit.weights, weights]),
-        torch.cat([outfit.triangles, triangles + len(outfit.vertices_m)]),
-        torch.cat([outfit.material, material]),
-        outfit.attachments,
-    )
 
 
 def _set(
@@ -196,15 +193,10 @@ def _folds(vertices_m: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return (1 + 0.35 * torch.sin(vertices_m @ waves.T + phase).sum(1)).clamp(0.1, 3.0)
 
 
-def _hair_region(bank: BodyBank, body: int, rng: np.random.Generator) -> torch.Tensor:
-    """(V,) thickness of the hair in metres, 0 where there is none."""
-    if rng.random() < 0.08:
-        return torch.zeros(len(bank.part))
-    centre = bank.joints_m[body, 0]
-    offset = bank.vertices_m[body] - centre
+def _scalp(bank: BodyBank, body: int, rng: np.random.Generator) -> torch.Tensor:
+    """(V,) bool: where hair grows."""
+    offset = bank.vertices_m[body] - bank.joints_m[body, 0]
     size = 0.12
     up, back = offset[:, 2] / size, -offset[:, 1] / size
-    on_scalp = (bank.part == PARTS.index("head")) & (up + 0.9 * back > rng.uniform(0.25, 0.6))
-    on_scalp &= up > rng.uniform(-0.6, 0.1)
-    depth = rng.uniform(0.004, 0.045) * _folds(bank.vertices_m[body], rng)
-    return torch.where(on_scalp, depth, 0.0)
+    covered = (bank.part == PARTS.index("head")) & (up + 0.9 * back > rng.uniform(0.25, 0.6))
+    return covered & (up > rng.uniform(-0.6, 0.1))

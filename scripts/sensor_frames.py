@@ -39,10 +39,10 @@ _PANOPTIC = "../samples/panoptic/depth_02_000000005014.mat"
 _KINECT2_K = np.array([[365.0, 0, 255.5], [0, 365.0, 211.5], [0, 0, 1]])
 
 
-def recorded_frames(folder: Path, name: str, count: int) -> list[np.ndarray]:
+def recorded_frames(folder: Path, name: str, count: int, people: bool = True) -> list[np.ndarray]:
     """At most `count` frames of a recording, evenly spread, (h, w) metres after `normalise`.
 
-    Where the recording says which frames nobody is in, those.
+    Without `people`, only frames that nobody is in, where the recording says so.
     """
     if name == "panoptic":
         import scipy.io
@@ -50,8 +50,9 @@ def recorded_frames(folder: Path, name: str, count: int) -> list[np.ndarray]:
         depth_m, K = scipy.io.loadmat(folder / _PANOPTIC)["depth"][None], _KINECT2_K
     else:
         with np.load(folder / f"{name}.npz") as data:
-            chosen = _without_people(data) if "people" in data and len(data["people"]) > 99 else ...
-            depth_m, K = data["depth_mm"][chosen] / np.float32(1000), data["K"]
+            depth_m, K = data["depth_mm"] / np.float32(1000), data["K"]
+            if not people and "people" in data and (data["people"] == 0).any():
+                depth_m = depth_m[data["people"] == 0]
     spread = np.unique(np.linspace(0, len(depth_m) - 1, count).round().astype(int))
     camera = Camera(K[0, 0], K[1, 1], K[0, 2], K[1, 2])
     return [network_view(frame, camera) for frame in depth_m[spread]]
@@ -85,10 +86,6 @@ def sensed(shard: Shard, sensor: Sensor, seed: int) -> np.ndarray:
         torch.Generator().manual_seed(seed),
         person=label >= 16,
     ).numpy()
-
-
-def _without_people(data: dict[str, np.ndarray]) -> np.ndarray:
-    return np.flatnonzero(data["people"] == 0)
 
 
 def _rendered(count: int, seed: int) -> Shard:

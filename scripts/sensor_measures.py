@@ -33,11 +33,16 @@ def missing(depth_m: np.ndarray) -> dict[str, float]:
     a, b, band = height // 8, width // 8, max(width // 16, 1)
     corners = (gone[:a, :b], gone[:a, -b:], gone[-a:, :b], gone[-a:, -b:])
     return {
-        "missing, %": 100 * gone.mean(),
-        "missing in the corners, %": 100 * np.mean([c.mean() for c in corners]),
-        "missing in the left band, %": 100 * gone[:, :band].mean(),
-        "missing in the right band, %": 100 * gone[:, -band:].mean(),
+        "missing, %": percent(gone),
+        "missing in the corners, %": percent(np.stack(corners)),
+        "missing in the left band, %": percent(gone[:, :band]),
+        "missing in the right band, %": percent(gone[:, -band:]),
     }
+
+
+def percent(mask: np.ndarray) -> float:
+    """Share of a mask that is set; NaN where it is too small."""
+    return 100 * float(np.mean(mask)) if mask.size >= LEAST else float("nan")
 
 
 def flat_places(depth_m: np.ndarray, focal_px: float) -> dict[str, float]:
@@ -108,10 +113,10 @@ def edges(depth_m: np.ndarray) -> dict[str, float]:
     near_is_right = across[3]
     return {
         "edge width 10-90 %, px": _median(width_px[np.isfinite(width_px)]),
-        "edges with flying pixels, %": _mean(100.0 * flying),
+        "edges with flying pixels, %": percent(flying),
         "gap left of near things, px": _mean(across[2][near_is_right]),
         "gap right of near things, px": _mean(across[2][~near_is_right]),
-        "edges with a gap, %": _mean(100.0 * (gap_px > 0)),
+        "edges with a gap, %": percent(gap_px > 0),
     }
 
 
@@ -136,10 +141,10 @@ def _steps(depth_m: np.ndarray, reach: int = 8) -> tuple[np.ndarray, ...]:
     crossing = np.diff((filled > 0.5).astype(int), axis=1) != 0
     own = crossing[:, reach] & (crossing.sum(1) == 1)
     share, filled, a, b = share[own], filled[own], a[own], b[own]
-    gap = np.isnan(share).sum(1)
-    flying = ((share > 0.15) & (share < 0.85)).any(1)
+    gap = np.sum(np.isnan(share), axis=1)
+    flying = np.any((share > 0.15) & (share < 0.85), axis=1)
     width = np.where(gap == 0, _crossing(filled, 0.9) - _crossing(filled, 0.1), np.nan)
-    return width, flying, gap, b < a
+    return width, np.asarray(flying), np.asarray(gap), np.asarray(b < a)
 
 
 def _forward_filled(share: np.ndarray) -> np.ndarray:
@@ -163,7 +168,7 @@ def step_mm(depth_m: np.ndarray) -> float:
         np.round(depth_m[(depth_m > 2.5) & (depth_m < 4.0)] * 1000), return_counts=True
     )
     values = values[count >= 2]
-    if len(values) < LEAST or count.sum() < 1000:
+    if len(values) < 5 or count.sum() < 1000:
         return float("nan")
     steps = np.diff(values) * (3000 / values[1:]) ** 2
     return float(np.median(steps))

@@ -15,7 +15,13 @@ from pathlib import Path
 import numpy as np
 import tyro
 from sensor_frames import FOCAL_PX, RECORDED, SENSORS, clean_frames, recorded_frames, sensed
-from sensor_measures import measures
+from sensor_measures import measures, percent
+
+from residualpose.synthetic.materials import Material
+from residualpose.synthetic.shards import MM, Shard
+
+Rows = list[dict[str, float]]
+"""Each frame's measures by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +38,47 @@ class StatisticsConfig:
 
 
 def main(config: StatisticsConfig) -> None:
-    """Write the table in Markdown to standard output."""
+    """Write a table in Markdown for each kind of sensor to standard output."""
     clean = clean_frames(config.shards, config.frames, config.seed)
-    columns: dict[str, list[dict[str, float]]] = {}
+    perfect = [measures(depth_mm / np.float32(MM), FOCAL_PX) for depth_mm in clean.depth_mm]
     for kind, sensor in SENSORS.items():
+        columns: dict[str, Rows] = {}
         for name in RECORDED.get(kind, ()):
             if config.recorded.is_dir():
-                frames = recorded_frames(config.recorded, name, config.frames)
+                frames = recorded_frames(config.recorded, name, config.frames, people=False)
                 columns[name] = [measures(frame, FOCAL_PX) for frame in frames]
-        frames = list(sensed(clean, sensor, config.seed))
-        columns[f"**{kind}**"] = [measures(frame, FOCAL_PX) for frame in frames]
-    sys.stdout.write(_table(columns))
+        noisy = sensed(clean, sensor, config.seed)
+        columns["rendered"] = [
+            measures(frame, FOCAL_PX) | missing_on(frame, clean, i) for i, frame in enumerate(noisy)
+        ]
+        columns["rendered, no faults"] = perfect
+        sys.stdout.write(_table(kind, columns))
 
 
-def _table(columns: dict[str, list[dict[str, float]]]) -> str:
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    names = next(iter(columns.values()))[0]
-    for name in names:
-        cells = [_cell(np.array([frame[name] for frame in frames])) for frames in columns.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+def missing_on(depth_m: np.ndarray, clean: Shard, index: int) -> dict[str, float]:
+    """Share without a reading by surface, of what a perfect sensor would see."""
+    label, seen = clean.label[index], clean.depth_mm[index] > 0
+    material = label & 15
+    surfaces = {
+        "people": label >= 16,
+        "hair": material == Material.HAIR,
+        "dark cloth": material == Material.DARK_CLOTH,
+        "the room": label < 16,
+    }
+    gone = depth_m <= 0
+    return {f"missing on {name}, %": percent(gone[on & seen]) for name, on in surfaces.items()}
+
+
+def _table(kind: str, columns: dict[str, Rows]) -> str:
+    lines = [f"| {kind} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name in columns["rendered"][0]:
+        cells = [
+            _cell(np.array([frame.get(name, np.nan) for frame in frames]))
+            for frames in columns.values()
+        ]
+        if set(cells) != {"-"}:
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n\n"
 
 
 def _cell(values: np.ndarray) -> str:
@@ -59,9 +86,7 @@ def _cell(values: np.ndarray) -> str:
     if not len(values):
         return "-"
     low, middle, high = np.percentile(values, (10, 50, 90))
-    if len(values) == 1:
-        return f"{middle:.3g}"
-    return f"{middle:.3g} ({low:.3g}-{high:.3g})"
+    return f"{middle:.2g} ({low:.2g}-{high:.2g})" if len(values) > 1 else f"{middle:.2g}"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def filtered(
     frame = fields.uniform((7, len(depth_m)), generator, depth_m.device)
     filled = fill_holes(depth_m, focal_px * (0.01 + 0.25 * frame[0]))
     # Some fill the whole image, what has nothing to its left from the right.
-    all_px = torch.where(frame[4] < 0.4, 1e4, 0.0)
+    mostly_seen = (depth_m > 0).float().mean((1, 2)) > 0.6
+    all_px = torch.where((frame[4] < 0.5) & mostly_seen, 1e4, 0.0)
     filled = fill_holes(fill_holes(filled, all_px).flip(2), all_px).flip(2)
     inverse = torch.where(filled > 0, 1 / filled.clamp(min=0.1), torch.zeros_like(filled))
     known = (filled > 0).float()
@@ -103,14 +104,14 @@ def common_faults(
     return (depth_m * scale * ~gone * 1000).round() / 1000
 
 
-def coarser(depth_m: Tensor, generator: torch.Generator, share: float = 0.2) -> Tensor:
+def coarser(depth_m: Tensor, generator: torch.Generator, share: float = 0.15) -> Tensor:
     """A share of the frames as if a coarser sensor's had been enlarged by repeating readings.
 
     That is what the network sees of frames with a focal length below its own.
     """
     batch, height, width = depth_m.shape
     u = fields.uniform((4, batch, 1), generator, depth_m.device)
-    scale = torch.where(u[0] < share, 0.6 + 0.4 * u[1], 1.0)
+    scale = torch.where(u[0] < share, 0.7 + 0.3 * u[1], 1.0)
     x = _repeated(torch.arange(width, device=depth_m.device), scale, u[2])
     y = _repeated(torch.arange(height, device=depth_m.device), scale, u[3])
     return fields.take(depth_m, (y[:, :, None] * width + x[:, None]).flatten(1))

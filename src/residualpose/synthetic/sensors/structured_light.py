@@ -40,7 +40,9 @@ def shadow(depth_m: Tensor, focal_px: Tensor, baseline_m: Tensor, slack_px: Tens
     # projector, whatever lies behind the farthest point reached so far is hidden.
     seen_at = disparity.flip(2) + torch.arange(width, device=depth_m.device)
     reached = seen_at.cummax(2).values
-    hidden = (reached - seen_at > slack_px[:, None, None]).flip(2)
+    behind = reached - seen_at
+    # The step lies half a pixel before the middle of the first pixel behind it.
+    hidden = ((behind > 0) & (behind + 0.5 > slack_px[:, None, None])).flip(2)
     return torch.where(left, hidden.flip(2), hidden)
 
 
@@ -56,7 +58,7 @@ def structured_light(
     index = _ragged_index(depth_m, scale, strengths, generator)
     depth_m, material = fields.take(depth_m, index), fields.take(material, index)
     baseline_m = BASELINE_M * (1 - 2 * strengths.mirror)
-    hidden = shadow(depth_m, focal_px, baseline_m, 5.0 * scale / strengths.edges)
+    hidden = shadow(depth_m, focal_px, baseline_m, 4.0 * scale / strengths.edges)
     patches = fields.smooth_noise(
         depth_m.shape, 2 + 22 * scale * (1 - strengths.speckle), generator, depth_m.device
     )
@@ -86,7 +88,7 @@ def _loss_limit(
     holes = strengths.holes[:, None, None]
     grazing = (fields.slope(depth_m, focal_px) - 5 / holes).clamp(0, 8)
     far = (depth_m - 6 / holes.clamp(max=1)).clamp(0, 4)
-    return loss_threshold(material, strengths).clamp(min=-3.5) + 0.35 * grazing + far
+    return loss_threshold(material, strengths).clamp(min=-3.5) + 0.25 * grazing + far
 
 
 def _axial_noise_m(

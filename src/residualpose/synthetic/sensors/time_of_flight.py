@@ -92,7 +92,7 @@ def _edges(
     near_m, far_m = -fields.window_max(-known), fields.window_max(depth_m)
     edge = (far_m - near_m > EDGE_RATIO * near_m + smooth_step_m) & (depth_m > 0)
     # An edge band is about one native pixel wide; the window marks two pixels of ours.
-    band = (strengths.edges * 0.7 * scale).clamp(max=1.0)
+    band = (strengths.edges * 0.6 * scale).clamp(max=1.0)
     limit = fields.probit(torch.stack([band * (removal < 0.65), band * (removal >= 0.65)]))
     torn = edge & (spot < limit[0][:, None, None])
     flying = edge & (spot < limit[1][:, None, None])

@@ -49,6 +49,43 @@ def test_away_is_along_the_viewing_ray(people_m: np.ndarray) -> None:
     np.testing.assert_allclose(np.cross(moved, people_m), 0, atol=1e-5)
 
 
+def _from_above(level_m: np.ndarray, height_m: float = 3.0) -> np.ndarray:
+    """People before a level camera, as one sees them that looks straight down from the ceiling.
+
+    Image down is towards where the level camera stands.
+    """
+    x, y, z = np.moveaxis(level_m, -1, 0)
+    return np.stack([x, 3.0 - z, height_m + y - y.max()], axis=-1)
+
+
+def test_from_above_away_is_backwards(standing_m: np.ndarray) -> None:
+    above_m = _from_above(standing_m)[None]
+    moved = to_convention(above_m, {kind: Shift(away=-0.05) for kind in JOINT_KIND})
+    left = above_m[0, L_SHOULDER] - above_m[0, R_SHOULDER]
+    front = np.cross([0.0, 0.0, 1.0], left)
+    shift = (moved - above_m)[0]
+    np.testing.assert_allclose(np.linalg.norm(shift, axis=-1), 0.05, atol=1e-4)
+    assert ((shift @ front) / np.linalg.norm(front) > 0.048).all()
+
+
+def test_labels_of_a_view_from_above_are_those_of_the_level_one(standing_m: np.ndarray) -> None:
+    level = to_convention(standing_m[None], CONVENTIONS["itop"])[0]
+    above = to_convention(_from_above(standing_m)[None], CONVENTIONS["itop"])[0]
+    expected = _from_above(level) + [0.0, 0.0, level[:, 1].max() - standing_m[:, 1].max()]
+    # The level camera sees the feet from above by 17 degrees.
+    assert np.linalg.norm(above - expected, axis=-1).max() < 0.03
+
+
+def test_a_bow_changes_away_without_a_jump(standing_m: np.ndarray) -> None:
+    moved = []
+    for angle in np.linspace(0.0, np.pi / 2, 181):
+        c, s = np.cos(angle), np.sin(angle)
+        root = standing_m.mean(axis=0)
+        bowed = (standing_m - root) @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]) + root
+        moved.append(to_convention(bowed[None], {"torso": Shift(away=0.1)})[0] - bowed)
+    assert np.linalg.norm(np.diff(moved, axis=0), axis=-1).max() < 0.012
+
+
 def test_along_is_down_the_limb_and_up_the_trunk(people_m: np.ndarray) -> None:
     moved = to_convention(people_m, {"hand": Shift(along=0.03), "hip": Shift(along=0.1)})
     for person, before in zip(moved, people_m, strict=True):

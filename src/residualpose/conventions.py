@@ -4,7 +4,7 @@ Our own joints are anatomical centres inside the body. A data set may mean anoth
 name: ITOP's lie near the surface that faces the camera, its neck lower, its hips higher. A
 convention moves each joint by a few constants: metres along the limb that leads to the joint
 (along the trunk for trunk joints), metres outwards to the joint's own side, and metres away from
-the camera along the viewing ray. Left and right share their constants.
+the labelling camera, which stood level and in front. Left and right share their constants.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from residualpose.errors import UsageError
+from residualpose.pipeline.body_frame import trunk_down, upright_frame
 from residualpose.skeleton import (
     HEAD,
     L_ELBOW,
@@ -46,6 +47,8 @@ _ALONG = np.array([
     (TORSO, NECK), (R_HIP, R_KNEE), (L_HIP, L_KNEE), (R_KNEE, R_FOOT), (L_KNEE, L_FOOT),
 ])  # fmt: skip
 _OUTWARD_SIGN = np.array([0, 0, 1, -1, 0, 0, 0, 0, 0, 1, -1, 0, 0, 0, 0.0])
+_FROM_ABOVE = (0.6, 0.85)
+"""Cosine between trunk and viewing ray from which on a view begins to be, and is, from above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Shift:
     outward: float = 0.0
     """To the joint's own side, for shoulders and hips."""
     away: float = 0.0
-    """Along the viewing ray, away from the camera."""
+    """Away from the labelling camera: along the viewing ray; in a view from above, backwards."""
 
 
 Convention = Mapping[str, Shift]
@@ -108,8 +111,26 @@ def directions(joints_m: np.ndarray) -> np.ndarray:
     known = np.isfinite(sides)
     side = np.where(known, sides, 0).sum(0) / np.maximum(known.sum(0), 1)
     outward = side[:, None] * _OUTWARD_SIGN[:, None]
-    stacked = np.nan_to_num(np.stack([along, outward, joints], axis=-2))
+    stacked = np.nan_to_num(np.stack([along, outward, _away(joints)], axis=-2))
     return stacked / np.maximum(np.linalg.norm(stacked, axis=-1, keepdims=True), 1e-9)
+
+
+def _away(joints_m: np.ndarray) -> np.ndarray:
+    """(P, 15, 3) away from the camera that labelled, from (P, 15, 3) joints; any length.
+
+    Labels made in a level view and moved into one from above, as ITOP's are, lie at the front of
+    the body there, not at the top.
+    """
+    length = np.linalg.norm(joints_m, axis=-1, keepdims=True)
+    rays = np.nan_to_num(joints_m / np.where(length > 0, length, 1.0))
+    ray = rays.sum(axis=1)
+    ray /= np.maximum(np.linalg.norm(ray, axis=-1, keepdims=True), 1e-9)
+    cosine = np.nan_to_num((trunk_down(joints_m) * ray).sum(-1))
+    low, high = _FROM_ABOVE
+    above = np.clip((cosine - low) / (high - low), 0.0, 1.0)
+    backwards = upright_frame(joints_m, ray)[..., 2]
+    above = np.where(np.isfinite(backwards).all(-1), above, 0.0)[:, None, None]
+    return (1.0 - above) * rays + above * np.nan_to_num(backwards)[:, None]
 
 
 def to_convention(joints_m: np.ndarray, convention: Convention) -> np.ndarray:

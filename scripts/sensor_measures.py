@@ -111,11 +111,13 @@ def edges(depth_m: np.ndarray) -> dict[str, float]:
     both = [np.concatenate(pair) for pair in zip(across, along, strict=True)]
     width_px, flying, gap_px, _ = both
     near_is_right = across[3]
+    # Which side shadows fall to depends on the camera, and on whether the image is mirrored.
+    gaps = sorted((_mean(across[2][near_is_right]), _mean(across[2][~near_is_right])))
     return {
         "edge width 10-90 %, px": _median(width_px[np.isfinite(width_px)]),
         "edges with flying pixels, %": percent(flying),
-        "gap left of near things, px": _mean(across[2][near_is_right]),
-        "gap right of near things, px": _mean(across[2][~near_is_right]),
+        "gap on the shadow side of edges, px": gaps[1],
+        "gap on their other side, px": gaps[0],
         "edges with a gap, %": percent(gap_px > 0),
     }
 

@@ -86,7 +86,11 @@ def _cell(values: np.ndarray) -> str:
     if not len(values):
         return "-"
     low, middle, high = np.percentile(values, (10, 50, 90))
-    return f"{middle:.2g} ({low:.2g}-{high:.2g})" if len(values) > 1 else f"{middle:.2g}"
+    return f"{_short(middle)} ({_short(low)}-{_short(high)})" if len(values) > 1 else _short(middle)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 if __name__ == "__main__":

@@ -84,7 +84,10 @@ def test_width_gap_and_flying_pixels_of_a_known_edge(measuring: ModuleType) -> N
     assert measuring.edges(soft)["edges with flying pixels, %"] == 100
     shadowed = sharp.copy()
     shadowed[:, 61:64] = 0
-    assert measuring.edges(shadowed)["gap left of near things, px"] == pytest.approx(3.0)
+    shadowed[:, 90:] = 4.0
+    found = measuring.edges(shadowed)
+    assert found["gap on the shadow side of edges, px"] == pytest.approx(3.0)
+    assert found["gap on their other side, px"] == 0
 
 
 @pytest.mark.parametrize(

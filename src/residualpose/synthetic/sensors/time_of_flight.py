@@ -40,7 +40,7 @@ def time_of_flight(
     lost = _lost(depth_m, material, tilt, strengths, spot, patch)
     lost |= spot < 3.0 * weakness - 3.5
     smooth_step_m = 2.5 * tilt * depth_m / focal_px[:, None, None]
-    mixed_m, torn = _edges(depth_m, smooth_step_m, scale, strengths, grain, spot, frame[3])
+    mixed_m, torn = _edges(depth_m, smooth_step_m, scale, strengths, grain, spot, patch, frame[3])
     spread = strengths.noise * scale.clamp(max=1) ** strengths.averaging
     sd_m = axial_sd_m(depth_m) * (1 + 0.7 * weakness.clamp(0, 1)) * spread[:, None, None]
     noisy_m = mixed_m + grain * sd_m + _offset_m(material, strengths, generator)
@@ -85,6 +85,7 @@ def _edges(
     strengths: Strengths,
     grain: Tensor,
     spot: Tensor,
+    patch: Tensor,
     removal: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Depth with flying pixels and the edge pixels that the driver removed."""
@@ -94,7 +95,8 @@ def _edges(
     # An edge band is about one native pixel wide; the window marks two pixels of ours.
     band = (strengths.edges * 0.6 * scale).clamp(max=1.0)
     limit = fields.probit(torch.stack([band * (removal < 0.65), band * (removal >= 0.65)]))
-    torn = edge & (spot < limit[0][:, None, None])
+    # Edges are torn over some length: one torn pixel among good ones is rare.
+    torn = edge & (0.5 * spot + 0.87 * patch < limit[0][:, None, None])
     flying = edge & (spot < limit[1][:, None, None])
     share = (0.5 + 0.3 * grain).clamp(0, 1)
     return torch.where(flying, near_m + share * (far_m - near_m), depth_m), torn

@@ -20,7 +20,7 @@ from residualpose.results import replacing
 
 T = TypeVar("T")
 
-SECTIONS = ("synth", "maps", "prior", "refiner")
+SECTIONS = ("synth", "maps", "prior", "refiner", "benchmark")
 """Tables that a settings file may have, one for each command that reads it."""
 
 

@@ -1,17 +1,21 @@
-"""Depth frames with known joints: an .npz of real ones, or a folder of rendered shards."""
+"""Depth frames with known joints: an .npz of real ones, rendered shards, or the benchmark."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from residualpose.camera import Camera
-from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.errors import UsageError
+from residualpose.evaluation.benchmark import (
+    VIEWS,
+    Recipe,
+    frame_path,
+    load_frame,
+)
 from residualpose.frames import DepthFrame
 
 MIN_VISIBLE = 3
@@ -20,13 +24,23 @@ MIN_VISIBLE = 3
 
 @dataclass(frozen=True, slots=True)
 class LabelledFrame:
-    """One frame and its people."""
+    """One frame and its Q people."""
 
     frame: DepthFrame
     truth_m: np.ndarray
-    """(Q, 15, 3) metres, camera frame."""
+    """(Q, 15, 3) metres, camera frame; NaN where unknown."""
     asked: np.ndarray
     """(Q,) bool: who has to be found."""
+    truth_px: np.ndarray
+    """(Q, 15, 2) pixels, also of joints outside the image; NaN where unknown."""
+    visible: np.ndarray | None = None
+    """(Q, 15) bool: nothing hides the joint; None where the labels do not tell."""
+    sensor: str = ""
+    """Kind of sensor, or empty."""
+    view: str = ""
+    """Kind of camera placement, or empty."""
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """(Q, 15, 3) stored predictions of other methods by name, metres, camera frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +50,23 @@ class LabelledFrames:
     source: str
     count: int
     """Frames to use."""
-    rendered: bool
-    """Rendered shards, which get sensor noise; otherwise an .npz of real frames."""
     one_person: bool
     """The labels know one person a frame, whoever else is in it."""
-    files: tuple[Path, ...]
-    seed: int
-    """Of the sensor noise."""
+    read: Callable[[], Iterator[LabelledFrame]]
+    """Starts reading from the first frame."""
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[LabelledFrame]:
-        frames = (
-            _shard_frames(self.files, self.seed) if self.rendered else _npz_frames(self.files[0])
-        )
-        return islice(frames, self.count)
+        return islice(self.read(), self.count)
 
 
 def open_labelled(path: Path, seed: int = 0, limit: int | None = None) -> LabelledFrames:
-    """Labelled frames of an .npz (depth_mm, K, joints_m) or of a folder of shards.
+    """Labelled frames of an .npz or of a folder of rendered shards.
 
     Args:
-        path: the .npz holds depth_mm (N, H, W), K (3, 3) and joints_m (N, 15, 3) or (N, Q, 15, 3).
+        path: what the .npz holds is said in `labelled_npz`.
         seed: of the sensor noise that rendered frames get.
         limit: use only the first frames.
 
@@ -67,61 +75,46 @@ def open_labelled(path: Path, seed: int = 0, limit: int | None = None) -> Labell
         ResidualPoseError: the file does not hold what it should.
     """
     if path.is_dir():
-        files = tuple(sorted(path.glob("shard_*.npz")))
-        if not files:
-            raise UsageError(
-                f"{path}: expected rendered shards, found none; see residualpose synth"
-            )
-        count, one_person = _count_frames(files), False
-    elif path.suffix == ".npz":
-        files = (path,)
-        arrays = _read_npz(path)
-        count, one_person = len(arrays["depth_mm"]), arrays["joints_m"].ndim == 3
-    else:
-        raise UsageError(f"{path}: expected a labelled .npz or a folder of shards")
-    return LabelledFrames(
-        str(path), min(count, limit or count), path.is_dir(), one_person, files, seed
-    )
+        return _open_shards(path, seed, limit)
+    if path.suffix == ".npz":
+        from residualpose.evaluation.labelled_npz import npz_frames, read_labelled
 
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in ("depth_mm", "K", "joints_m")}
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ResidualPoseError(
-            f"{path}: expected an .npz with depth_mm, K and joints_m, found {error}"
-        ) from None
-    depth, K, joints = arrays["depth_mm"], arrays["K"], arrays["joints_m"]
-    if depth.ndim != 3 or K.shape != (3, 3) or joints.shape[-2:] != (15, 3) or (
-        joints.ndim not in (3, 4) or len(joints) != len(depth)
-    ):  # fmt: skip
-        raise ResidualPoseError(
-            f"{path}: expected depth_mm (N, H, W), K (3, 3) and joints_m (N, 15, 3) or "
-            f"(N, Q, 15, 3), found {depth.shape}, {K.shape} and {joints.shape}"
+        arrays = read_labelled(path)
+        count = len(arrays.depth_mm)
+        return LabelledFrames(
+            str(path), min(count, limit or count), arrays.one_person, lambda: npz_frames(arrays)
         )
-    return arrays
+    raise UsageError(f"{path}: expected a labelled .npz, a folder of shards, or the word benchmark")
 
 
-def _npz_frames(path: Path) -> Iterator[LabelledFrame]:
-    arrays = _read_npz(path)
-    K = arrays["K"]
-    camera = Camera(K[0, 0], K[1, 1], K[0, 2], K[1, 2])
-    for i, (depth_mm, joints) in enumerate(
-        zip(arrays["depth_mm"], arrays["joints_m"], strict=True)
-    ):
-        truth = joints.reshape(-1, 15, 3)
-        truth = truth[np.isfinite(truth).any((1, 2))]
-        frame = DepthFrame(depth_mm.astype(np.float32) / 1000, camera, str(path), i)
-        yield LabelledFrame(frame, truth, np.ones(len(truth), bool))
+def open_benchmark(folder: Path, recipe: Recipe, limit: int | None = None) -> LabelledFrames:
+    """The rendered frames of a benchmark; they have to be there."""
+    count = min(recipe.frames, limit or recipe.frames)
+    return LabelledFrames(recipe.name, count, False, lambda: _benchmark_frames(folder, count))
 
 
-def _count_frames(shards: tuple[Path, ...]) -> int:
+def _benchmark_frames(folder: Path, count: int) -> Iterator[LabelledFrame]:
+    for i in range(count):
+        path = frame_path(folder, i)
+        stored = load_frame(path)
+        frame = DepthFrame(stored.depth_mm / np.float32(1000), stored.camera, str(path), i)
+        yield LabelledFrame(
+            frame, stored.joints_m, stored.visible.sum(-1) >= MIN_VISIBLE,
+            stored.camera.project(stored.joints_m), stored.visible,
+            str(stored.sensor), str(stored.view),
+        )  # fmt: skip
+
+
+def _open_shards(folder: Path, seed: int, limit: int | None) -> LabelledFrames:
+    files = tuple(sorted(folder.glob("shard_*.npz")))
+    if not files:
+        raise UsageError(f"{folder}: expected rendered shards, found none; see residualpose synth")
     from residualpose.synthetic.shards import frame_count
 
-    return sum(frame_count(path) for path in shards)
+    count = sum(frame_count(path) for path in files)
+    return LabelledFrames(
+        str(folder), min(count, limit or count), False, lambda: _shard_frames(files, seed)
+    )
 
 
 def _shard_frames(files: tuple[Path, ...], seed: int) -> Iterator[LabelledFrame]:
@@ -132,8 +125,13 @@ def _shard_frames(files: tuple[Path, ...], seed: int) -> Iterator[LabelledFrame]
         shard = load_shard(path)
         for i, depth_m in enumerate(sensed_frames(shard, seed + number)):
             there = np.isfinite(shard.joints_m[i]).all((1, 2))
+            truth_m, visible = shard.joints_m[i][there], shard.visible[i][there]
+            camera, view = shard.camera(i), str(shard.viewpoint[i])
             yield LabelledFrame(
-                DepthFrame(depth_m, shard.camera(i), str(path), i),
-                shard.joints_m[i][there],
-                shard.visible[i][there].sum(-1) >= MIN_VISIBLE,
+                DepthFrame(depth_m, camera, str(path), i),
+                truth_m,
+                visible.sum(-1) >= MIN_VISIBLE,
+                camera.project(truth_m),
+                visible,
+                view=view if view in VIEWS else "",
             )

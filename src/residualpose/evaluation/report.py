@@ -1,4 +1,4 @@
-"""Scores of an estimator on labelled frames, stage by stage."""
+"""Scores of an estimator on labelled frames: overall, by stage, by joint, by kind of person."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from residualpose.evaluation.labelled import LabelledFrame, LabelledFrames
-from residualpose.evaluation.match import match_people
+from residualpose.errors import MissingExtraError
+from residualpose.evaluation.breakdown import Group, Joints, groups_of
+from residualpose.evaluation.calibration import (
+    Calibration,
+    by_origin,
+    calibration_curve,
+    squared_distances,
+)
+from residualpose.evaluation.labelled import LabelledFrames
 from residualpose.evaluation.mpjpe import aligned_errors_m, joint_errors_m
-from residualpose.evaluation.pck import correct_joints
+from residualpose.evaluation.observe import STAGES, Observed, observe
+from residualpose.evaluation.oks import OksScores, People2D, oks_scores, person_boxes
+from residualpose.evaluation.pck import area_under_curve, correct_joints, pck_curve
 from residualpose.skeleton import ITOP15
 
 if TYPE_CHECKING:
-    from residualpose.estimator import PoseEstimator, Stages
+    from residualpose.estimator import PoseEstimator
 
-STAGES = ("lifted", "completed", "refined")
-MATCH_WITHIN_M = 0.5
-"""Median joint distance up to which a person found counts as a true one."""
+FEW_PEOPLE = ("1", "2", "3")
+"""Numbers of people a frame for which mAP is also given."""
+_PCK_2D_SHARE = 0.1
+"""Of the height of the box around a person's joints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,8 @@ class StageScores:
 
     pck10: float
     """Share of joints within 10 cm; missing joints are misses."""
+    auc: float
+    """Mean of the PCK curve up to 15 cm."""
     mpjpe_mm: float
     """Mean distance of the joints that were found; NaN if none was."""
     recall: float
@@ -36,6 +48,8 @@ class StageScores:
     """The same after the best rotation, shift and scale of each person."""
     pck10_joint: dict[str, float]
     """pck10 of each joint."""
+    pck_curve: list[float]
+    """Share of joints within each of `pck.CURVE_M`."""
 
     @classmethod
     def of(cls, joints_m: np.ndarray, truth_m: np.ndarray) -> StageScores:
@@ -43,13 +57,26 @@ class StageScores:
         correct = correct_joints(joints_m, truth_m)
         errors = joint_errors_m(joints_m, truth_m)
         labelled = np.isfinite(truth_m).all(-1).sum()
+        curve = pck_curve(joints_m, truth_m)
         return cls(
             _mean(correct),
+            area_under_curve(curve),
             1000 * _mean(errors),
             float(np.isfinite(errors).sum() / max(labelled, 1)),
             1000 * _mean(aligned_errors_m(joints_m, truth_m)),
             {name: _mean(correct[:, j]) for j, name in enumerate(ITOP15.joints)},
+            curve.tolist(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Scores2D:
+    """How well people were found in the image."""
+
+    pck10: float
+    """Share of joints within a tenth of the person's height."""
+    oks: OksScores | None
+    """None where the library that computes it is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,52 +94,72 @@ class Report:
     right_count: float
     """Share of frames with the right number of people."""
     stages: dict[str, StageScores]
-    """By stage: lifted, completed, refined."""
+    """By stage: lifted, completed, refined; empty where the labels are in pixels only."""
+    others: dict[str, StageScores]
+    """Predictions of other methods that the set holds."""
+    map10: dict[str, float]
+    """Multi-person 3D mAP within 10 cm by stage."""
+    map10_few: float
+    """The same of the last stage, on frames with one to three people."""
+    image: Scores2D
+    calibration: Calibration
+    calibration_curve: list[float]
+    """Share of joints inside the ellipsoids of each of `calibration.LEVELS`."""
+    calibration_origin: dict[str, Calibration]
+    groups: list[Group]
+    """Scores by view, sensor, people, heading, distance and occlusion, as far as known."""
 
 
 def evaluate(
     estimate: PoseEstimator, labelled: LabelledFrames, progress: Callable[[], None]
 ) -> Report:
     """Score an estimator; `progress()` is called after every frame."""
-    joints: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
-    truths, matched, extra, right = [], 0, 0, 0
-    for one in labelled:
-        stages = estimate.explain(one.frame)
-        pairs = dict(_pairs(one, stages, labelled.one_person))
-        asked = np.flatnonzero(one.asked).tolist()
-        found_of = {true: found for found, true in pairs.items()}
-        for stage in STAGES:
-            people = getattr(stages, f"{stage}_m")
-            joints[stage] += [
-                people[found_of[q]] if q in found_of else np.full((15, 3), np.nan) for q in asked
-            ]
-        truths += list(one.truth_m[asked])
-        matched += sum(q in found_of for q in asked)
-        nobody = len(stages.poses) - len(pairs)
-        extra += nobody
-        right += nobody == 0 and all(q in found_of for q in asked)
-        progress()
-    truth_m = np.array(truths, np.float64).reshape(-1, 15, 3)
+    return summarise(labelled.source, observe(estimate, labelled, progress))
+
+
+def summarise(source: str, seen: Observed) -> Report:
+    """All scores of what was observed."""
+    in_3d = np.isfinite(seen.truth_m).any() or not np.isfinite(seen.truth_px).any()
     scores = {
-        stage: StageScores.of(np.array(rows, np.float64).reshape(-1, 15, 3), truth_m)
-        for stage, rows in joints.items()
+        name: StageScores.of(joints_m, seen.truth_m)
+        for name, joints_m in seen.stages_m.items()
+        if in_3d
     }
-    frames = len(labelled)
+    final = STAGES[-1]
+    distance2 = squared_distances(seen.stages_m[final] - seen.truth_m, seen.covariance_m2)
+    table = Joints.of(seen, distance2)
+    few = np.isin(seen.attributes["people"], FEW_PEOPLE)
+    few_frames = np.isin(seen.frame_attributes["people"], (*FEW_PEOPLE, "0"))
     return Report(
-        labelled.source, frames, len(truth_m), matched, extra, right / max(frames, 1), scores
+        source=source,
+        frames=len(seen.right_count),
+        people=len(seen.truth_m),
+        matched=int(seen.found.sum()),
+        extra=int(seen.nobody.sum()),
+        right_count=float(seen.right_count.mean()) if len(seen.right_count) else 0.0,
+        stages={name: scores[name] for name in STAGES if name in scores},
+        others={name: score for name, score in scores.items() if name not in STAGES},
+        map10={stage: table.map10(stage, slice(None), slice(None)) for stage in STAGES},
+        map10_few=table.map10(final, few, few_frames[seen.extra_px.frame]),
+        image=_scores_2d(seen),
+        calibration=Calibration.of(distance2),
+        calibration_curve=calibration_curve(distance2),
+        calibration_origin=by_origin(distance2, seen.origin),
+        groups=groups_of(table) if in_3d else [],
     )
 
 
-def _pairs(one: LabelledFrame, stages: Stages, one_person: bool) -> list[tuple[int, int]]:
-    """(found, true) people.
-
-    Where one person is labelled, the surest one found is taken, near or not: the truth must not
-    choose among the people found.
-    """
-    poses = stages.poses
-    if one_person:
-        return [(int(np.argmax(poses.person_score)), 0)] if len(poses) and len(one.truth_m) else []
-    return match_people(stages.refined_m, one.truth_m, MATCH_WITHIN_M)
+def _scores_2d(seen: Observed) -> Scores2D:
+    true = People2D(seen.frame, seen.truth_px, np.ones(len(seen.frame)))
+    limit_px = _PCK_2D_SHARE * person_boxes(seen.truth_px)[:, 3:]
+    distance_px = np.linalg.norm(seen.joints_px - seen.truth_px, axis=-1)
+    with np.errstate(invalid="ignore"):
+        right = np.where(seen.inside, distance_px < limit_px, np.nan)
+    try:
+        oks = oks_scores(seen.found_px(), true, seen.inside)
+    except MissingExtraError:  # one figure of many: the others are worth having without it
+        oks = None
+    return Scores2D(_mean(right), oks)
 
 
 def _mean(values: np.ndarray) -> float:

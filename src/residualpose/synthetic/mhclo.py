@@ -56,10 +56,11 @@ def read_garments(archive: Path) -> list[Garment]:
         with zipfile.ZipFile(archive) as stored:
             files = {PurePosixPath(name): name for name in stored.namelist()}
             found = sorted(path for path in files if path.suffix == ".mhclo")
+            folders = {path.parent for path in found}
             texts = {
                 path: stored.read(name).decode("utf-8", "replace")
                 for path, name in files.items()
-                if path.suffix in (".mhclo", ".obj")
+                if path.suffix in (".mhclo", ".obj") and path.parent in folders
             }
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -63,36 +63,39 @@ def _pieces(garment: Garment, figure: Figure, site_of: np.ndarray) -> list[Piece
     wears = _wears(garment, weights, part)
     hidden = site_of[garment.hides]
     hidden = hidden[(hidden >= 0) & (hidden < len(figure.surface))]
-    nearest = _nearest(points_m, figure.template_m[figure.surface[hidden]])
-    return [
-        _piece(garment, wear, wears == wear, part, points_m, weights,
-               hidden[wears[nearest] == wear], figure, site_of)
-        for wear in (Wear(w) for w in np.unique(wears))
-    ]  # fmt: skip
+    hidden_m = figure.template_m[figure.surface[hidden]]
+    whose = wears[_nearest(points_m, np.arange(len(points_m)), hidden_m)]
+    found = []
+    for wear in (Wear(number) for number in np.unique(wears)):
+        triangles = garment.triangles[wears[garment.triangles[:, 0]] == wear]
+        own = whose == wear
+        own[own] = _under(points_m, triangles, hidden_m[own])
+        hides = np.sort(hidden[own])
+        thin = thinned(points_m, part, triangles, _MOST_TRIANGLES[wear])
+        kept, thin = np.unique(thin, return_inverse=True)
+        found.append(
+            Piece(
+                wear,
+                torch.from_numpy(site_of[garment.anchors[kept]]),
+                torch.from_numpy(garment.weights[kept]),
+                torch.from_numpy(garment.offsets[kept]),
+                torch.from_numpy(site_of[garment.span]),
+                torch.from_numpy(weights[kept].astype(np.float32)),
+                torch.from_numpy(thin.reshape(-1, 3)),
+                torch.from_numpy(hides),
+                torch.from_numpy(_deep(hides, figure)),
+            )
+        )
+    return found
 
 
-def _piece(
-    garment: Garment, wear: Wear, own: np.ndarray, part: np.ndarray, points_m: np.ndarray,
-    weights: np.ndarray, hides: np.ndarray, figure: Figure, site_of: np.ndarray,
-) -> Piece:  # fmt: skip
-    triangles = garment.triangles[own[garment.triangles[:, 0]]]
-    triangles = thinned(points_m, part, triangles, _MOST_TRIANGLES[wear])
-    kept, triangles = np.unique(triangles, return_inverse=True)
+def _deep(hides: np.ndarray, figure: Figure) -> np.ndarray:
+    """(L,) body triangles to leave out; one ring inside the rim stays, to be seen in openings."""
     covered = np.zeros(len(figure.surface), bool)
     covered[hides] = True
     rim = figure.triangles[~covered[figure.triangles].all(1)]
-    covered[rim] = False  # one ring inside the rim stays, to be seen through openings
-    return Piece(
-        wear,
-        torch.from_numpy(site_of[garment.anchors[kept]]),
-        torch.from_numpy(garment.weights[kept]),
-        torch.from_numpy(garment.offsets[kept]),
-        torch.from_numpy(site_of[garment.span]),
-        torch.from_numpy(weights[kept].astype(np.float32)),
-        torch.from_numpy(triangles.reshape(-1, 3)),
-        torch.from_numpy(np.sort(hides)),
-        torch.from_numpy(np.flatnonzero(covered[figure.triangles].all(1))),
-    )
+    covered[rim] = False
+    return np.flatnonzero(covered[figure.triangles].all(1))
 
 
 def _on_template(garment: Garment, template_m: np.ndarray) -> np.ndarray:
@@ -130,10 +133,30 @@ def _wears(garment: Garment, weights: np.ndarray, part: np.ndarray) -> np.ndarra
     return np.where(lower > upper, Wear.BOTTOM, Wear.TOP)[part]
 
 
-def _nearest(points_m: np.ndarray, to_m: np.ndarray) -> np.ndarray:
+def _nearest(points_m: np.ndarray, among: np.ndarray, to_m: np.ndarray) -> np.ndarray:
+    """(K,) which of the points numbered in `among` is nearest to each of (K, 3)."""
     from scipy.spatial import KDTree
 
-    return np.asarray(KDTree(points_m).query(to_m)[1])
+    return among[KDTree(points_m[among]).query(to_m)[1]]
+
+
+def _under(points_m: np.ndarray, triangles: np.ndarray, body_m: np.ndarray) -> np.ndarray:
+    """(K,) bool: which body points (K, 3) lie under a mesh, not beyond one of its open edges.
+
+    A suit's file says what the whole suit covers; worn alone, trousers end at the waistband.
+    """
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    both, count = np.unique(np.sort(edges, 1), axis=0, return_counts=True)
+    border = np.zeros(len(points_m), bool)
+    border[both[count == 1]] = True
+    ends = np.concatenate([both, both[:, ::-1]])
+    degree = np.bincount(ends[:, 0], minlength=len(points_m)).clip(1)
+    around_m = np.zeros_like(points_m)
+    np.add.at(around_m, ends[:, 0], points_m[ends[:, 1]])
+    outwards = points_m - around_m / degree[:, None]
+    nearest = _nearest(points_m, np.unique(triangles), body_m)
+    beyond = ((body_m - points_m[nearest]) * outwards[nearest]).sum(1) > 0
+    return ~(border[nearest] & beyond)
 
 
 def thinned(points_m: np.ndarray, part: np.ndarray, triangles: np.ndarray, most: int) -> np.ndarray:

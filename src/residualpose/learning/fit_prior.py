@@ -17,21 +17,21 @@ _MIRROR_X = np.array([-1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, slots=True)
 class PriorFit:
-    """How to fit. The defaults are those of the bundled prior."""
+    """How to fit. Measured beside others in docs/training.md."""
 
-    components: int = 4
+    components: int = 12
     """Number of Gaussians."""
-    iterations: int = 40
+    iterations: int = 25
     """Rounds of expectation-maximisation."""
     joint_noise_m: float = 0.015
     """Noise added to every joint, so that the prior expects measured joints."""
     scale_sd: float = 0.10
     """Spread of body size added to that of the data (children, tall people)."""
-    tilt_sd: float = 0.10
+    tilt_sd: float = 0.05
     """Spread in radians of the vertical added to that of the data: cameras are rarely level."""
     shared_poses: float = 100.0
     """Weight, in poses, of the common covariance in every component's own."""
-    floor: float = 0.03
+    floor: float = 0.06
     """Smallest standard deviation of a direction component; a third of it for lengths (m)."""
     direction_sd: float = 0.10
     """Noise the prior assumes in a seen limb's direction when it completes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from residualpose.learning.prior_data import sample_joints
 from residualpose.pipeline.limb_prior import LimbPrior
 from residualpose.synthetic.shards import Cast
 
-_DISTANCE_M = 3.0
-"""Conventions move joints along the viewing ray: people stand at a usual distance."""
-
 
 @dataclass(frozen=True, slots=True)
 class PriorConfig:
@@ -22,12 +19,26 @@ class PriorConfig:
 
     poses: int = 12_000
     """Sampled people."""
+    standing: float = 0.75
+    """Share of them who stand upright, as most people before a camera do; the others are drawn as
+    the rendered ones are, among whom two thirds sit, bend, kneel or step."""
     fit: PriorFit = field(default_factory=PriorFit)
 
 
 def train_prior(cast: Cast, config: PriorConfig) -> LimbPrior:
     """Sample people of a run's cast and fit the prior to them."""
-    joints = sample_joints(cast.bank, cast.poses, config.poses, config.fit.seed)
-    joints = joints + np.array([0.0, 0.0, _DISTANCE_M])
-    moved = [to_convention(joints, shifts) for shifts in CONVENTIONS.values() if shifts]
-    return fit_prior(np.concatenate([joints, *moved]), settings=config.fit)
+    joints = sample_joints(cast.bank, cast.poses, config.poses, config.fit.seed, config.standing)
+    return fit_prior(np.concatenate(every_convention(joints)), settings=config.fit)
+
+
+def every_convention(joints_m: np.ndarray) -> list[np.ndarray]:
+    """Poses (N, 15, 3) as they are and as each convention places their joints on the body.
+
+    Without the moves along the viewing ray: those absorb what the 2D stage's depth offsets leave,
+    and their differences would bend limbs by centimetres towards the camera.
+    """
+    moved = [
+        to_convention(joints_m, {kind: replace(s, away=0.0) for kind, s in convention.items()})
+        for convention in CONVENTIONS.values()
+    ]
+    return [joints_m, *moved]

@@ -65,6 +65,7 @@ class LimbPrior:
     length_sd_m: float = 0.01
     """Noise assumed in a seen limb's length."""
     _cache: dict[bytes, _Gains] = field(default_factory=dict, init=False, repr=False)
+    _lengths: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         k = len(self.weights)
@@ -76,6 +77,7 @@ class LimbPrior:
                     f"limb prior: {name} must be finite with shape {shape}, got {value.shape}"
                 )
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "_lengths", self._mixed_lengths())
 
     @classmethod
     def load(cls, mean_path: str | Path, covariance_path: str | Path) -> LimbPrior:
@@ -129,12 +131,15 @@ class LimbPrior:
             return joints, covariance
         turned = joints @ axes
         placed, placed_covariance = self._place(turned, seen)
-        joints[~seen] = placed[~seen] @ axes.T
-        covariance[~seen] = axes @ placed_covariance[~seen] @ axes.T
+        joints[~seen] = placed @ axes.T
+        covariance[~seen] = axes @ placed_covariance @ axes.T
         return joints, covariance
 
     def length_statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (14,) and covariance (14, 14) of the limb lengths in metres."""
+        return self._lengths
+
+    def _mixed_lengths(self) -> tuple[np.ndarray, np.ndarray]:
         lengths = self.mean[:, 3::4]
         mean = self.weights @ lengths
         spread = lengths - mean
@@ -148,11 +153,10 @@ class LimbPrior:
         hypotheses = frame_hypotheses(joints_m)
         if not hypotheses:
             return None
-        scores = [
-            np.logaddexp.reduce(self._log_likelihood(limb_features(joints_m @ axes))) + log_odds
-            for axes, log_odds in hypotheses
-        ]
-        return hypotheses[int(np.argmax(scores))][0]
+        axes = np.stack([axes for axes, _ in hypotheses])
+        log_likelihood = self._log_likelihood(limb_features(joints_m @ axes))
+        scores = np.logaddexp.reduce(log_likelihood, axis=1) + [odds for _, odds in hypotheses]
+        return axes[np.argmax(scores)]
 
     def _gains(self, known: np.ndarray) -> _Gains:
         """Gains for a mask (56,) of known features, computed once per pattern."""
@@ -171,20 +175,26 @@ class LimbPrior:
         return self._cache[key]
 
     def _log_likelihood(self, features: np.ndarray) -> np.ndarray:
-        """Log of weight x density of the known features, (14, 4) -> (K,), up to a constant."""
-        flat = features.ravel()
-        known = ~np.isnan(flat)
+        """Log of weight x density of the known features, up to a constant.
+
+        Args:
+            features: (H, 14, 4), the same ones known in all.
+
+        Returns:
+            (H, K).
+        """
+        flat = features.reshape(len(features), FEATURES)
+        known = ~np.isnan(flat[0])
         gains = self._gains(known)
-        r = flat[known] - self.mean[:, known]
-        whitened = (gains.precision @ r[:, :, None])[:, :, 0]
-        return gains.log_norm - 0.5 * (r * whitened).sum(-1)
+        r = flat[:, known] - self.mean[:, None, known]
+        return gains.log_norm - 0.5 * ((r @ gains.precision) * r).sum(-1).T
 
     def _condition(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (56,) and covariance (56, 56) of all features given the known ones."""
         flat = features.ravel()
         known = ~np.isnan(flat)
         gains = self._gains(known)
-        log_weight = self._log_likelihood(features)
+        log_weight = self._log_likelihood(features[None])[0]
         weight = np.exp(log_weight - log_weight.max())
         weight /= weight.sum()
         shift = gains.gain @ (flat[known] - self.mean[:, known])[:, :, None]
@@ -199,7 +209,7 @@ class LimbPrior:
         return mean, covariance
 
     def _place(self, joints_m: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Joints (15, 3) and covariances (15, 3, 3) in the prior's axes, every joint placed."""
+        """The M missing joints (M, 3) and their covariances (M, 3, 3) in the prior's axes."""
         paths = limb_paths(seen)
         mean, covariance = self._condition(limb_features(joints_m))
         if len(paths.loop):
@@ -208,8 +218,9 @@ class LimbPrior:
         norm = np.linalg.norm(limbs[:, :3], axis=-1, keepdims=True)
         limbs[:, :3] /= np.maximum(norm, 1e-6)
         limbs[:, 3] = np.maximum(limbs[:, 3], 0.0)
-        placed = joints_m[paths.root] + paths.path @ (limbs[:, :3] * limbs[:, 3:])
-        jacobian = _sum_jacobian(paths.path, limbs)
+        path = paths.path[~seen]
+        placed = joints_m[paths.root[~seen]] + path @ (limbs[:, :3] * limbs[:, 3:])
+        jacobian = _sum_jacobian(path, limbs)
         return placed, jacobian @ covariance @ jacobian.transpose(0, 2, 1)
 
 

@@ -10,8 +10,6 @@ import pytest
 pytest.importorskip("torch", reason="needs the synthetic extra")
 
 from residualpose.errors import UsageError
-from residualpose.synthetic.companions import Place
-from residualpose.synthetic.figures import make_figure
 from residualpose.synthetic.materials import Material
 from residualpose.synthetic.people import (
     VISIBLE_WITHIN_M,
@@ -94,23 +92,6 @@ def test_an_empty_room_has_no_one(tiny_cast: Cast) -> None:
     assert not frame.person.any() and (frame.depth_m > 0).any()
 
 
-def test_people_stand_on_the_floor_where_they_were_put(tiny_cast: Cast) -> None:
-    rng = np.random.default_rng(1)
-    for spot in np.array([[0.0, 0.0], [1.5, -2.0], [-0.5, 3.0]]):
-        lifts_m = []
-        for _ in range(4):
-            place = Place(spot, rng.uniform(-3, 3))
-            figure = make_figure(tiny_cast.bank, tiny_cast.poses, place, "eye", 1.0, rng)
-            body = figure.points_m[: len(tiny_cast.bank.part)]
-            lifts_m.append(float(body[:, 2].min()))
-            assert np.linalg.norm(body.mean(0).numpy()[:2] - spot) < 0.8
-            low, high = body.amin(0).numpy(), body.amax(0).numpy()
-            joints = figure.joints_m.numpy()
-            assert ((joints > low) & (joints < high)).all()
-        assert min(lifts_m) == pytest.approx(0, abs=1e-5)
-        assert max(lifts_m) < 1.0
-
-
 def test_all_who_face_the_camera_turn_their_chest_to_it(tiny_cast: Cast) -> None:
     """With `facing` 1 the own right shoulder is mostly at image left."""
     config = SceneConfig(people=(0, 1), facing=1.0)
@@ -118,7 +99,7 @@ def test_all_who_face_the_camera_turn_their_chest_to_it(tiny_cast: Cast) -> None
     for seed in range(16):
         rng = np.random.default_rng(seed)
         frame = render_frame(tiny_cast.bank, tiny_cast.poses, config, rng)
-        if frame.viewpoint != "overhead":
+        if frame.viewpoint != "overhead" and len(frame.joints_m):
             facing.append(frame.joints_m[0, 2, 0] < frame.joints_m[0, 3, 0])
     assert len(facing) > 8
     assert np.mean(facing) > 0.6

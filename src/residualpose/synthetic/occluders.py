@@ -96,6 +96,9 @@ def add_occluders(
     standing = np.array([[*xy, z] for xy in people_xy for z in (0.1, 0.5, 1.0, 1.5)])
     if moved.contains(np.vstack([standing, eye]), 0.25).any():
         return room
+    goals = np.array([[*person, z] for z in (0.7, 1.1, 1.5)])
+    if moved.blocked(np.tile(eye, (len(goals), 1)), goals).all():
+        return room  # nobody would be left to see
     return replace(room, primitives=merge([room.primitives, moved]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from residualpose.synthetic.draw import VISIBLE_WITHIN_M, RenderedFrame, draw_fr
 from residualpose.synthetic.figures import Figure, make_figure
 from residualpose.synthetic.occluders import add_occluders
 from residualpose.synthetic.poses import PoseLibrary
+from residualpose.synthetic.primitives import merge
 from residualpose.synthetic.rooms import Room, add_clutter, sample_room
+from residualpose.synthetic.stances import sample_stances
 from residualpose.synthetic.viewpoints import Viewpoint, sample_viewpoint
 from residualpose.synthetic.views import seen_from
 
@@ -90,10 +92,10 @@ def sample_scene(
         spots = np.stack([place.xy_m for place in places])
         room = add_clutter(rng, room, viewpoint.T_world_camera, spots)
         room = add_occluders(rng, room, viewpoint, spots)
-    figures = [
-        make_figure(bank, poses, place, viewpoint.kind, config.dressed, rng)
-        for place in places[:count]
-    ]
+    stances = sample_stances(bank, poses, places[:count], room, viewpoint.kind, rng)
+    figures = [make_figure(bank, stance, room, config.dressed, rng) for stance in stances]
+    solids = merge([room.primitives, *(figure.support for figure in figures)])
+    room = replace(room, primitives=solids)
     jitter = rng.uniform(-1, 1, 2) * config.centre_jitter_px
     middle = (config.width - 1) / 2 + jitter[0], (config.height - 1) / 2 + jitter[1]
     camera = Camera(config.focal_px, config.focal_px, *middle)

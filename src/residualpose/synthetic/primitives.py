@@ -111,12 +111,16 @@ def solids(
     material: int = Material.BACKGROUND,
 ) -> Primitives:
     """Solids of one kind from (N, 3) centres, (N, 3) half sizes and (N, 3, 3) rotations."""
-    centre, half = np.broadcast_arrays(*np.atleast_2d(centre_m, half_m))
-    turn = np.eye(3) if rotation is None else rotation
-    maps = np.tile(np.eye(4, dtype=np.float32), (len(centre), 1, 1))
-    maps[:, :3, :3] = turn * half[:, None, :]
-    maps[:, :3, 3] = centre
-    count = len(centre)
+    centre = np.array(centre_m, np.float64, ndmin=2)
+    half = np.array(half_m, np.float64, ndmin=2)
+    count = max(len(centre), len(half)) if len(centre) and len(half) else 0
+    maps = np.zeros((count, 4, 4), np.float32)
+    if rotation is None:
+        maps[:, (0, 1, 2), (0, 1, 2)] = half[:count]
+    else:
+        maps[:, :3, :3] = rotation * half[:, None, :]
+    maps[:, :3, 3] = centre[:count]
+    maps[:, 3, 3] = 1
     return Primitives(np.full(count, kind, np.uint8), maps, np.full(count, material, np.uint8))
 
 
@@ -128,10 +132,13 @@ def cuboids(ranges_m: ArrayLike, material: int = Material.BACKGROUND) -> Primiti
 
 def yaw_rotation(yaw_rad: np.ndarray | float) -> np.ndarray:
     """(..., 3, 3) rotations about the vertical."""
-    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
-    zero, one = np.zeros_like(cos), np.ones_like(cos)
-    rows = [[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    yaw = np.asarray(yaw_rad)
+    turn = np.zeros((*yaw.shape, 3, 3))
+    turn[..., 0, 0] = turn[..., 1, 1] = np.cos(yaw)
+    turn[..., 1, 0] = np.sin(yaw)
+    turn[..., 0, 1] = -turn[..., 1, 0]
+    turn[..., 2, 2] = 1
+    return turn
 
 
 def random_rotation(rng: np.random.Generator, count: int, spread: float = 1.0) -> np.ndarray:

@@ -67,17 +67,17 @@ def _show_joints(everyone: Mapping[str, StageScores]) -> None:
 def _show_groups(report: Report) -> None:
     rows = [
         (
-            f"{g.axis}: {g.name}", str(g.people), *(_share(v) for v in g.pck10.values()),
-            _share(g.map10), _mm(g.mpjpe_mm), _share(g.recall), _mm(g.pa_mpjpe_mm),
-            _share(g.inside68), _share(g.inside95),
+            f"{g.axis}: {g.name}", str(g.people), *(_percent(v) for v in g.pck10.values()),
+            _percent(g.map10), _number(g.mpjpe_mm), _percent(g.recall), _number(g.pa_mpjpe_mm),
+            _percent(g.inside68), _percent(g.inside95),
         )
         for g in report.groups
     ]  # fmt: skip
     columns = (
-        "pck10 of", "people", *report.stages, *report.others, "map10", "mpjpe", "recall",
-        "pa", "in 68%", "in 95%",
+        "", "people", *report.stages, *report.others, "map10", "mpjpe", "recall", "pa",
+        "in 68%", "in 95%",
     )  # fmt: skip
-    write_table("Kinds of people", columns, rows)
+    write_table("Kinds of people: pck10 of each stage; shares in %, distances in mm", columns, rows)
 
 
 def _show_calibration(report: Report) -> None:
@@ -108,4 +108,12 @@ def _share(value: float) -> str:
 
 
 def _mm(value: float) -> str:
-    return f"{value:.0f} mm" if math.isfinite(value) else ""
+    return f"{value:.1f} mm" if math.isfinite(value) else ""
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}" if math.isfinite(value) else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if math.isfinite(value) else ""

@@ -86,7 +86,7 @@ def test_a_suit_of_two_meshes_becomes_a_top_and_a_bottom(tiny_bank: BodyBank) ->
     pieces, _ = tailored([suit], figure)
     assert [piece.wear for piece in pieces] == [Wear.TOP, Wear.BOTTOM]
     for piece, whose in zip(pieces, (top, legs), strict=True):
-        assert np.isin(whose.hides, piece.hides).mean() > 0.97
+        assert np.isin(whose.hides, piece.hides).mean() > 0.95
 
 
 def test_pieces_fit_every_shape(dressed_bank: BodyBank) -> None:

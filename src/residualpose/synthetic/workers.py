@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from residualpose.errors import ResidualPoseError, UsageError
@@ -69,7 +72,7 @@ def _fingerprint(path: Path) -> str:
         for file in files:
             digest.update(file.read_bytes())
     except OSError as error:
-        raise UsageError(f"{path}: cannot read it ({error.strerror})") from None
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     return f"{path.name} sha256:{digest.hexdigest()}"
 
 
@@ -81,10 +84,11 @@ def render_shards(folder: Path, config: SynthConfig, workers: int) -> Generator[
     Raises:
         ResidualPoseError: a shard cannot be written, or a worker was killed.
     """
+    _sweep(folder)
     prepare_cast(folder, config)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker
+        workers, multiprocessing.get_context("spawn"), initializer=start_worker
     )
     try:
         jobs = [pool.submit(_work, folder, k, config) for k in missing_shards(folder, config)]
@@ -101,16 +105,30 @@ def render_shards(folder: Path, config: SynthConfig, workers: int) -> Generator[
         for worker in set(multiprocessing.active_children()) - others:
             worker.terminate()
             worker.join()
-        for unfinished in folder.glob(".shard_*.tmp"):
-            unfinished.unlink(missing_ok=True)
+        _sweep(folder)
 
 
-def _start_worker() -> None:
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run was writing."""
+    for unfinished in folder.glob(".*.npz.*.tmp"):
+        unfinished.unlink(missing_ok=True)
+
+
+def start_worker() -> None:
     """Ctrl-C reaches the parent, which stops the workers; torch must not compete with itself."""
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot stop its workers: they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @cache

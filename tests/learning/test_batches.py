@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from residualpose.learning.batches import Batch, Crop, FrameStore, make_batch  # noqa: E402
+from residualpose.synthetic.people import MAX_PEOPLE  # noqa: E402
 from residualpose.synthetic.shards import MM, load_shard, shard_path  # noqa: E402
 
 CPU = torch.device("cpu")

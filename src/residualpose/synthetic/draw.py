@@ -39,19 +39,27 @@ class RenderedFrame:
 
 def draw_frame(view: View, width: int, height: int) -> RenderedFrame:
     """One view drawn on the CPU."""
-    depth, label = (image[0].numpy() for image in draw([view], width, height, "cpu"))
+    depth, label = draw([view], width, height, "cpu")
     person, material = label >> PERSON_SHIFT, label & MATERIAL_MASK
-    joints, camera = view.joints_m, view.camera
-    seen = visible_joints(depth, person, joints, camera)
-    return RenderedFrame(depth, person, material, joints, seen, camera, view.viewpoint)
+    lens = lenses([view], "cpu")
+    seen = visible_joints(depth, person, torch.from_numpy(view.joints_m)[None], lens)
+    return RenderedFrame(
+        depth[0].numpy(), person[0].numpy(), material[0].numpy(), view.joints_m, seen[0].numpy(),
+        view.camera, view.viewpoint,
+    )  # fmt: skip
+
+
+def lenses(views: Sequence[View], device: torch.device | str) -> torch.Tensor:
+    """(B, 4) float64 fx, fy, cx, cy."""
+    cameras = [(v.camera.fx, v.camera.fy, v.camera.cx, v.camera.cy) for v in views]
+    return torch.tensor(cameras, dtype=torch.float64, device=device)
 
 
 def draw(
     views: Sequence[View], width: int, height: int, device: torch.device | str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw views as (B, H, W) float32 z-depth, 0 where nothing, and (B, H, W) uint8 labels."""
-    cameras = [(s.camera.fx, s.camera.fy, s.camera.cx, s.camera.cy) for s in views]
-    intrinsics = torch.tensor(cameras, dtype=torch.float64, device=device)
+    intrinsics = lenses(views, device)
     depth, number = cast([s.solids for s in views], intrinsics, width, height)
     solid_label = np.concatenate([[0], *(s.solid_label for s in views)]).astype(np.uint8)
     label = torch.from_numpy(solid_label).to(device)[(number + 1).long()]
@@ -63,12 +71,24 @@ def draw(
 
 
 def visible_joints(
-    depth_m: np.ndarray, person: np.ndarray, joints_m: np.ndarray, camera: Camera
-) -> np.ndarray:
-    """(P, 15) bool: which joints lie just behind a surface of their own person."""
-    px = np.nan_to_num(camera.project(joints_m), nan=-1).round().astype(int)
-    h, w = depth_m.shape
-    inside = ((px >= 0) & (px < [w, h])).all(-1)
-    u, v = np.clip(px[..., 0], 0, w - 1), np.clip(px[..., 1], 0, h - 1)
-    own = person[v, u] == np.arange(1, len(joints_m) + 1)[:, None]
-    return inside & own & (joints_m[..., 2] - depth_m[v, u] < VISIBLE_WITHIN_M)
+    depth_m: torch.Tensor, person: torch.Tensor, joints_m: torch.Tensor, intrinsics: torch.Tensor
+) -> torch.Tensor:
+    """(B, P, 15) bool: which joints lie just behind a surface of their own person.
+
+    Args:
+        depth_m: (B, H, W) z-depth.
+        person: (B, H, W) uint8, 0 background, p + 1 for person p.
+        joints_m: (B, P, 15, 3) camera frame, NaN for absent people.
+        intrinsics: (B, 4) float64 fx, fy, cx, cy.
+    """
+    images, height, width = depth_m.shape
+    z = joints_m[..., 2]
+    pixel = joints_m[..., :2].double() / z[..., None] * intrinsics[:, None, None, :2]
+    pixel = (pixel + intrinsics[:, None, None, 2:]).round()
+    inside = (pixel >= 0) & (pixel < pixel.new_tensor([width, height]))
+    inside = inside.all(-1) & (z > 0)
+    u, v = torch.where(inside[..., None], pixel, 0.0).long().unbind(-1)
+    image = torch.arange(images, device=z.device)[:, None, None]
+    number = torch.arange(1, joints_m.shape[1] + 1, device=z.device)[:, None]
+    own = person[image, v, u] == number
+    return inside & own & (z - depth_m[image, v, u] < VISIBLE_WITHIN_M)

@@ -38,7 +38,7 @@ def rasterise(
     device = intrinsics.device
     buffer = torch.zeros(len(meshes) * height * width, dtype=torch.int64, device=device)
     corner, labels, image = _corners(meshes, intrinsics, near_m)
-    u, v, inverse = corner
+    u, v = corner[:2]
     u0, v0 = u.amin(0).ceil_().clamp_min_(0), v.amin(0).ceil_().clamp_min_(0)
     across = (u.amax(0).floor_().clamp_max_(width - 1) - u0).add_(1).clamp_min_(0).int()
     down = (v.amax(0).floor_().clamp_max_(height - 1) - v0).add_(1).clamp_min_(0).int()

@@ -72,7 +72,8 @@ def _gathered(solids: Sequence[Primitives], device: torch.device) -> tuple[Tenso
     kind = np.concatenate([np.zeros(0, np.uint8), *(group.kind for group in solids)])
     maps = np.concatenate([np.zeros((0, 4, 4)), *(group.T_world_local for group in solids)])
     image = np.repeat(np.arange(len(solids)), [len(group) for group in solids])
-    return tuple(torch.from_numpy(array).to(device) for array in (kind, maps, image))
+    kind, maps, image = (torch.from_numpy(array).to(device) for array in (kind, maps, image))
+    return kind, maps, image
 
 
 def _screen_box(kind: Tensor, maps: Tensor, lens: Tensor, width: int, height: int) -> Tensor:

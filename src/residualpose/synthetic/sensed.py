@@ -9,7 +9,7 @@ from residualpose.synthetic.sensors import sample_sensors, simulate
 from residualpose.synthetic.shards import MM, Shard
 
 
-def sensed_frames(shard: Shard, seed: int, batch: int = 64) -> np.ndarray:
+def sensed_frames(shard: Shard, seed: int, batch: int = 16) -> np.ndarray:
     """(N, H, W) float32 metres: the shard's frames, each with a random sensor's faults."""
     generator = torch.Generator().manual_seed(seed)
     frames = []

@@ -5,25 +5,31 @@ Frame i of shard k depends on (seed, k, i) alone, so a killed run resumes by mak
 
 from __future__ import annotations
 
+import io
+import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from residualpose.camera import Camera
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.results import replacing
+from residualpose.skeleton import ITOP15
 from residualpose.synthetic.bodies import BodyBank, make_bank
 from residualpose.synthetic.mhclo import read_garments
-from residualpose.synthetic.people import MAX_PEOPLE, SceneConfig, render_frame
+from residualpose.synthetic.people import MAX_PEOPLE, RenderedFrame, SceneConfig, render_frame
 from residualpose.synthetic.poses import PoseLibrary
 
 MM = 1000.0
 _CAPTURED = "captured_poses.npz"
+_JOINTS = "joints"
+"""Entry with the joints' names; the shards before there was one hold those of ITOP15."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +104,33 @@ def make_shard(folder: Path, index: int, config: SynthConfig, cast: Cast) -> Pat
     path = shard_path(folder, index)
     if path.exists():
         return path
-    frames = [
-        render_frame(
-            cast.bank, cast.poses, config.scene, np.random.default_rng([config.seed, index, i])
-        )
-        for i in range(config.frames)
-    ]
-    joints = np.full((len(frames), MAX_PEOPLE, 15, 3), np.nan, np.float32)
-    visible = np.zeros((len(frames), MAX_PEOPLE, 15), bool)
+    shard = pack([frame_of(cast, config, index, number) for number in range(config.frames)])
+    # Zipped in memory: a disk that fills up while zipfile writes makes it fail without the reason.
+    content = io.BytesIO()
+    arrays: dict[str, Any] = {name: getattr(shard, name) for name in Shard.__slots__}
+    arrays[_JOINTS] = np.array(ITOP15.joints)
+    np.savez_compressed(content, **arrays)
+    with replacing(path) as stream:
+        stream.write(content.getbuffer())
+        stream.flush()
+        os.fsync(stream.fileno())
+    return path
+
+
+def frame_of(cast: Cast, config: SynthConfig, index: int, number: int) -> RenderedFrame:
+    """Frame `number` of shard `index`."""
+    rng = np.random.default_rng([config.seed, index, number])
+    return render_frame(cast.bank, cast.poses, config.scene, rng)
+
+
+def pack(frames: Sequence[RenderedFrame]) -> Shard:
+    """Rendered frames as a shard."""
+    joints = np.full((len(frames), MAX_PEOPLE, len(ITOP15.joints), 3), np.nan, np.float32)
+    visible = np.zeros(joints.shape[:3], bool)
     for i, frame in enumerate(frames):
         joints[i, : len(frame.joints_m)] = frame.joints_m
         visible[i, : len(frame.joints_m)] = frame.visible
-    shard = Shard(
+    return Shard(
         np.stack([np.clip(f.depth_m * MM, 0, 65535).round().astype(np.uint16) for f in frames]),
         np.stack([f.person * 16 + f.material for f in frames]),
         joints,
@@ -117,19 +138,34 @@ def make_shard(folder: Path, index: int, config: SynthConfig, cast: Cast) -> Pat
         np.array([(c.fx, c.fy, c.cx, c.cy) for c in (f.camera for f in frames)], np.float32),
         np.array([f.viewpoint for f in frames]),
     )
-    with replacing(path) as stream:
-        np.savez_compressed(stream, **{f: getattr(shard, f) for f in Shard.__slots__})
-    return path
 
 
 def load_shard(path: Path) -> Shard:
-    """Read a shard; its zip checksums are verified.
+    """Read a shard, an older one with fewer people or other joints too; checksums are verified.
 
     Raises:
         ResidualPoseError: the file is missing, cut short or not a shard.
     """
     with _reading(path) as data:
-        return Shard(*(data[f] for f in Shard.__slots__))
+        shard = Shard(*(data[f] for f in Shard.__slots__))
+        names = data[_JOINTS].tolist() if _JOINTS in data else list(ITOP15.joints)
+        return _as_today(shard, names)
+
+
+def _as_today(shard: Shard, names: Sequence[str]) -> Shard:
+    """Padded to MAX_PEOPLE, joints in the order of ITOP15; what the file lacks is NaN."""
+    count, people, stored = shard.visible.shape
+    if people > MAX_PEOPLE or stored != len(names):
+        raise ValueError(
+            f"{people} people of {stored} joints, where at most {MAX_PEOPLE} of {len(names)} fit"
+        )
+    known = [(k, names.index(name)) for k, name in enumerate(ITOP15.joints) if name in names]
+    here, there = (list(column) for column in zip(*known, strict=True))
+    joints = np.full((count, MAX_PEOPLE, len(ITOP15.joints), 3), np.nan, np.float32)
+    visible = np.zeros(joints.shape[:3], bool)
+    joints[:, :people, here] = shard.joints_m[:, :, there]
+    visible[:, :people, here] = shard.visible[:, :, there]
+    return replace(shard, joints_m=joints, visible=visible)
 
 
 def frame_count(path: Path) -> int:

@@ -277,3 +277,23 @@ def test_both_formats_of_a_clip_agree() -> None:
     # Knees and elbows bend, toes point where the pelvis faces.
     assert np.percentile(np.concatenate([hinge_angles(r) for r in rotations]), 75) > 0.4
     assert np.median(along[1][:, [13, 16], 1]) > 0.7
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damaged_clips_are_read_or_refused_never_a_crash(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    name = ("a.bvh", "09_01.amc", "09.asf")[seed % 3]
+    texts = {"a.bvh": _bvh({}), "09_01.amc": _amc({}, "0 0 0"), "09.asf": _asf()}
+    text = texts[name]
+    start = int(rng.integers(len(text)))
+    junk = ("", "x", "-", "\n", "{", "}", "1e999", "\x00")[rng.integers(8)]
+    texts[name] = text[:start] + junk + text[start + int(rng.integers(1, 40)) :]
+    for file, content in texts.items():
+        if name.endswith(".bvh") == file.endswith(".bvh"):
+            (tmp_path / file).write_text(content)
+    try:
+        marks = list(read_landmarks(tmp_path))
+    except ResidualPoseError as error:
+        assert str(tmp_path) in str(error) and "\n" not in str(error)
+    else:
+        assert len(marks) == 1

@@ -220,3 +220,22 @@ def test_library_file_with_wrong_shapes_is_named(tmp_path: Path) -> None:
 def test_empty_library_is_refused() -> None:
     with pytest.raises(UsageError, match="at least one"):
         PoseLibrary.procedural(count=0)
+
+
+def test_people_on_all_fours_stand_on_hands_and_knees() -> None:
+    stack = procedural_stack(np.random.default_rng(5), 1500)
+    rows = [i for i, source in enumerate(stack.sources) if source.startswith("procedural/crawl")]
+    assert rows
+    ends = segment_ends(stack.rotations[rows])
+    knees, wrists = ends[:, [11, 14], 1, 2].mean(1), ends[:, [6, 9], 1, 2].mean(1)
+    assert np.median(np.abs(wrists - knees)) < 0.15
+
+
+def test_both_arms_often_do_the_same() -> None:
+    stack = procedural_stack(np.random.default_rng(6), 1500)
+    local = np.swapaxes(stack.rotations[:, 2], 1, 2)[:, None] @ stack.rotations[:, 5:11]
+    right, left = local[:, :2, :, 2], local[:, 3:5, :, 2] * [-1, 1, 1]
+    angle = np.degrees(np.arccos(np.clip((right * left).sum(-1), -1, 1)))
+    alike = (angle < [20, 30]).all(-1)
+    assert 0.4 < alike.mean() < 0.65
+    assert (angle.max(-1) > 1).mean() > 0.95

@@ -7,6 +7,7 @@ use (credit mocap.cs.cmu.edu).
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -72,7 +73,7 @@ def _texts_of_zip(path: Path) -> dict[str, str]:
             return {f"{path}/{name}": archive.read(name).decode("latin-1") for name in names}
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such archive of motion capture") from error
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ResidualPoseError(
             f"{path}: expected a .zip archive of clips, found it broken ({error}); fetch it again"
         ) from error

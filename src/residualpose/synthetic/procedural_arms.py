@@ -188,6 +188,15 @@ def low(rng: np.random.Generator, count: int) -> np.ndarray:
     return _from_wrists(rng, wrist, _spread(rng, [0.7, -0.6, 0.1], [0.3, 0.2, 0.3], count))
 
 
+def planted(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Straight out before the chest with the hand bent up, as of somebody on all fours."""
+    direction = unit(_spread(rng, [0.08, 1.0, -0.30], [0.08, 0.12, 0.12], count))
+    upper = swing(_DOWN, direction) @ about_z(rng.normal(0, 0.2, count))
+    forearm = upper @ about_x(np.abs(rng.normal(0.08, 0.08, count)))
+    hand = forearm @ about_x(rng.uniform(1.1, 1.6, count))
+    return np.stack([upper, forearm, hand], axis=-3)
+
+
 ARM_PAIRS: dict[str, tuple[float, ArmFamily, ArmFamily]] = {
     "relaxed": (0.13, relaxed, relaxed),
     "anywhere": (0.19, anywhere, anywhere),
@@ -211,5 +220,7 @@ ARM_PAIRS: dict[str, tuple[float, ArmFamily, ArmFamily]] = {
     "one_phone": (0.02, phone, relaxed),
     "behind_back": (0.01, behind_back, behind_back),
     "low": (0.02, low, low),
+    "planted": (0.0, planted, planted),
 }
-"""Name: share, family of one arm, family of the other; which is the right arm is random."""
+"""Name: share, family of one arm, family of the other; which is the right arm is random.
+Those of share 0 belong to one lower body."""

@@ -227,6 +227,24 @@ def lie(rng: np.random.Generator, n: int) -> LowerBodies:
     return LowerBodies(lower.pelvis, lower.legs, lower.lift_m, np.zeros(n, dtype=bool))
 
 
+def crawl(rng: np.random.Generator, n: int) -> LowerBodies:
+    """On hands and knees."""
+    bend = rng.uniform(1.05, 1.3, n)
+
+    def leg() -> np.ndarray:
+        flex = rng.normal(0.0, 0.2, n)
+        return _leg(
+            flex,
+            rng.uniform(0.02, 0.25, n),
+            rng.normal(0.0, 0.08, n),
+            flex + np.pi / 2 + rng.normal(0, 0.04, n),
+            rng.uniform(0.8, 1.4, n),
+        )
+
+    lower = _free(_pelvis(rng, n, bend), _both(leg(), leg()))
+    return LowerBodies(lower.pelvis, lower.legs, lower.lift_m, np.zeros(n, dtype=bool))
+
+
 def jump(rng: np.random.Generator, n: int) -> LowerBodies:
     """In the air."""
 
@@ -247,7 +265,7 @@ def jump(rng: np.random.Generator, n: int) -> LowerBodies:
 
 
 LEG_FAMILIES: dict[str, tuple[float, LegFamily]] = {
-    "stand": (0.42, stand),
+    "stand": (0.395, stand),
     "stand_wide": (0.12, stand_wide),
     "step": (0.13, step),
     "leg_raised": (0.06, leg_raised),
@@ -257,7 +275,8 @@ LEG_FAMILIES: dict[str, tuple[float, LegFamily]] = {
     "sit_chair": (0.07, sit_chair),
     "sit_floor": (0.02, sit_floor),
     "kneel": (0.03, kneel),
-    "lie": (0.015, lie),
+    "lie": (0.025, lie),
+    "crawl": (0.015, crawl),
     "jump": (0.015, jump),
 }
 """Name: share, family."""

@@ -94,6 +94,7 @@ def _arm_names(rng: np.random.Generator, leg_names: np.ndarray) -> np.ndarray:
     chosen = rng.choice(names, size=len(leg_names), p=shares)
     lying = leg_names == "lie"
     chosen[lying] = rng.choice(_LYING_ARMS, size=int(lying.sum()))
+    chosen[leg_names == "crawl"] = "planted"
     low = np.isin(leg_names, ("squat", "sit_floor", "kneel", "crouch"))
     low &= rng.random(len(low)) < 0.5
     chosen[low] = rng.choice(_NARROW_ARMS, size=int(low.sum()))

@@ -150,7 +150,7 @@ def _score(
     with progress_bar("frames") as progress:
         task = progress.add_task("frames", total=len(labelled), note="scoring")
         report = evaluate(estimate, labelled, lambda: progress.advance(task))
-    lines = headline(report)
+    lines = headline(report) if benchmark is not None else []
     model = {"name": estimate.model.name, "sha256": estimate.model.sha256}
     made = {"model": model, "convention": options.convention, "benchmark": benchmark}
     if options.json is not None:

@@ -1,4 +1,4 @@
-"""The few lines that say whether a model is good enough, above everything else."""
+"""The few lines that say whether a model is good enough for the benchmark, above all else."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _profiles(report: Report) -> Line:
     parts = ", ".join(f"{g.name} {g.pck10['refined']:.1%}" for g in (frontal, *turned))
     return Line(
         "headings beyond 50 degrees against frontal",
-        f"{100 * gap:+.1f} points behind" if gap > 0 else f"{-100 * gap:.1f} points ahead",
+        f"{100 * gap:.1f} points behind" if gap > 0 else f"{-100 * gap:.1f} points ahead",
         f"within 10 cm: {parts}",
         f"within {100 * PROFILE_GAP_GOAL:.0f} points",
         bool(gap <= PROFILE_GAP_GOAL),

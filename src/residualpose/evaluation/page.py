@@ -70,7 +70,6 @@ def render_page(report: Report, lines: Sequence[Line], made: Mapping[str, object
     if report.stages:
         parts += [
             f'<div class="pair">{_curves(report, colours)}{_calibration(report)}</div>',
-            _stages(report, colours),
             _groups(report, colours),
             _joints(report, colours),
         ]
@@ -129,9 +128,8 @@ def _curves(report: Report, colours: Mapping[str, str]) -> str:
     ]
     ticks = {float(cm): f"{cm}" for cm in range(0, 26, 5)}
     plot = line_plot(curves, "distance, cm", ticks, "Share of joints within a distance")
-    return (
-        f"<section><h2>Joints within a distance, %</h2>{plot}{_legend(everyone, colours)}</section>"
-    )
+    table = _stages(report, colours)
+    return f"<section><h2>Joints within a distance, %</h2>{plot}{table}</section>"
 
 
 def _calibration(report: Report) -> str:
@@ -159,8 +157,9 @@ def _stages(report: Report, colours: Mapping[str, str]) -> str:
         )
         for name, s in {**report.stages, **report.others}.items()
     ]  # fmt: skip
-    columns = ("stage", "pck10, %", "AUC, %", "3D mAP, %", "MPJPE, mm", "recall, %", "PA-MPJPE, mm")
-    return f"<section><h2>Stages</h2>{_table(columns, rows)}</section>"
+    columns = ("stage", "pck10", "AUC", "3D mAP", "MPJPE", "recall", "PA-MPJPE")
+    note = '<p class="note">Shares in %, distances in mm.</p>'
+    return _table(columns, rows) + note
 
 
 def _groups(report: Report, colours: Mapping[str, str]) -> str:

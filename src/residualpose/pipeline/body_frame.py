@@ -12,6 +12,8 @@ from residualpose.skeleton import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER, TO
 
 LEVEL_DOWN = np.array([0.0, 1.0, 0.0])
 """Down in the frame of a level camera (y down)."""
+OVERHEAD_DOWN = np.array([0.0, 0.0, 1.0])
+"""Down in the frame of a camera that looks straight down."""
 
 # Log odds against a mirrored (y up) input and against a camera far from level. Taking the trunk for
 # the vertical costs little where the camera is level; missing a tilt moves a foot by half a metre.
@@ -69,12 +71,13 @@ def _axes(left: np.ndarray, down: np.ndarray) -> np.ndarray:
 def frame_hypotheses(joints_m: np.ndarray) -> list[tuple[np.ndarray, float]]:
     """Candidate body axes (columns of 3x3 matrices) of one person (15, 3), with log odds.
 
-    A level camera; the same with mirrored axes (y up, as ITOP labels are); and, for any other
-    camera or a person lying down, the trunk itself as the vertical. Empty if the trunk is unknown.
+    A level camera; the same with mirrored axes (y up, as ITOP labels are); for any other camera or
+    a person lying down, the trunk itself as the vertical; and a camera that looks straight down,
+    which tells the vertical better than a trunk seen end-on. Empty if the trunk is unknown.
     """
-    down = np.stack([LEVEL_DOWN, -LEVEL_DOWN, trunk_down(joints_m[None])[0]])
-    axes = _axes(np.repeat(leftwards(joints_m[None]), 3, axis=0), down)
+    down = np.stack([LEVEL_DOWN, -LEVEL_DOWN, trunk_down(joints_m[None])[0], OVERHEAD_DOWN])
+    axes = _axes(np.repeat(leftwards(joints_m[None]), len(down), axis=0), down)
     axes[1, :, 2] *= -1  # mirrored axes are left-handed
-    log_odds = (0.0, _MIRRORED_LOG_ODDS, _TRUNK_LOG_ODDS)
+    log_odds = (0.0, _MIRRORED_LOG_ODDS, _TRUNK_LOG_ODDS, 0.0)
     known = np.isfinite(axes).all((1, 2))
     return [(axes[i], log_odds[i]) for i in np.flatnonzero(known)]

@@ -8,7 +8,6 @@ evidence of thousands of combinations costs a few matrix products.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +16,6 @@ from residualpose.skeleton import ITOP15
 
 BODIES = 128
 """Number of bodies compared with."""
-_ROWS = 8
 _SIZE_RANGE = (0.85, 1.6)
 """Size of the made-up bodies relative to a person's: from a tall one to a child."""
 
@@ -97,86 +95,105 @@ def reach_m() -> np.ndarray:
     return 1.1 * distance_m.max(axis=0) + 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Sums over joints from which `log_evidence` follows; rows of matching sets add up."""
+_MOMENTS = 8
+_UNKNOWN_SCALE = 4.0
+"""Log of more metres than an image ever spans."""
 
-    moments: np.ndarray
-    """(N, 8) weight, weight x, y, x^2 + y^2, log density, joints, known log scales, number."""
-    fit: np.ndarray
-    """(N, 4 * BODIES) weight times body x, y; body . image; squared body."""
 
-    @classmethod
-    def of_peaks(
-        cls,
-        joint: np.ndarray,
-        xy_px: np.ndarray,
-        area_px: float,
-        metres_per_px: np.ndarray | None = None,
-    ) -> Evidence:
-        """One row a peak. Against each stands clutter, spread evenly over the image's area.
+def evidence_rows(
+    joint: np.ndarray,
+    xy_px: np.ndarray,
+    area_px: float,
+    metres_per_px: np.ndarray | None = None,
+) -> np.ndarray:
+    """(N, 8 + 4 * BODIES) float32, one row a peak; `log_evidence` of a set follows from their sum.
 
-        Args:
-            joint: (N,) joint indices.
-            xy_px: (N, 2) positions.
-            area_px: area of the image in square pixels.
-            metres_per_px: (N,) scale at each peak's depth, NaN unknown; None: unknown everywhere.
-        """
-        # In units in which the image's area is 1, clutter has density 1.
-        unit_px = np.sqrt(area_px)
-        xy = np.asarray(xy_px, dtype=np.float64) / unit_px
-        xy = xy - (xy.mean(axis=0) if len(xy) else 0.0)
-        scale = np.full(len(joint), np.nan) if metres_per_px is None else metres_per_px * unit_px
-        known = np.isfinite(scale)
-        weight = _JOINT_SD_M[joint] ** -2.0
-        body = typical_bodies_m()[:, joint, :2].transpose(1, 2, 0)
-        moments = np.stack(
-            [
-                weight,
-                weight * xy[:, 0],
-                weight * xy[:, 1],
-                weight * (xy**2).sum(1),
-                np.log(weight / (2.0 * np.pi)),
-                np.ones(len(joint)),
-                np.log(np.where(known, scale, 1.0)),
-                known,
-            ],
-            axis=1,
-        )
-        fit = np.concatenate(
-            [body, (body * xy[:, :, None]).sum(1, keepdims=True), (body**2).sum(1, keepdims=True)],
-            axis=1,
-        )
-        fit = (weight[:, None, None] * fit).reshape(len(joint), 4 * BODIES)
-        return cls(moments, fit.astype(np.float32))
+    Columns: weight, weight x, y, x^2 + y^2, log density, joints, known log scales, their number;
+    then for each body weight times body x, y; body . image; squared body. Against each peak stands
+    clutter, spread evenly over the image's area.
 
-    def combined(self, member: np.ndarray) -> Evidence:
-        """Evidence of sets of rows: member (B, N) of 0 and 1 -> B rows."""
-        # In products this small, linear algebra libraries do not start threads: they would cost
-        # more than the work, many times so on a busy machine.
-        rows = np.zeros((-(-len(member) // _ROWS), _ROWS, member.shape[1]), dtype=np.float32)
-        rows.reshape(-1, member.shape[1])[: len(member)] = member
-        fit = (rows @ self.fit).reshape(-1, 4 * BODIES)[: len(member)]
-        return Evidence(member @ self.moments, fit)
+    Args:
+        joint: (N,) joint indices.
+        xy_px: (N, 2) positions.
+        area_px: area of the image in square pixels.
+        metres_per_px: (N,) scale at each peak's depth, NaN unknown; None: unknown everywhere.
+    """
+    # In units in which the image's area is 1, clutter has density 1.
+    unit_px = np.sqrt(area_px)
+    xy = np.asarray(xy_px, dtype=np.float64) / unit_px
+    xy = xy - (xy.mean(axis=0) if len(xy) else 0.0)
+    scale = np.full(len(joint), np.nan) if metres_per_px is None else metres_per_px * unit_px
+    known = np.isfinite(scale)
+    weight = _JOINT_SD_M[joint] ** -2.0
+    rows = np.empty((len(joint), _MOMENTS + 4 * BODIES), np.float32)
+    rows[:, 0], rows[:, 1:3] = weight, weight[:, None] * xy
+    rows[:, 3] = weight * (xy**2).sum(axis=1)
+    rows[:, 4], rows[:, 5] = np.log(weight / (2.0 * np.pi)), 1.0
+    rows[:, 6], rows[:, 7] = np.log(np.where(known, scale, 1.0)), known
+    body, square = _weighted_bodies()
+    fit = rows[:, _MOMENTS:].reshape(len(joint), 4, BODIES)
+    fit[:, :2] = body[joint]
+    fit[:, 2] = (body[joint] * xy[:, :, None].astype(np.float32)).sum(axis=1)
+    fit[:, 3] = square[joint]
+    return rows
 
-    def log_evidence(self) -> np.ndarray:
-        """(B,) log of how much more probable each set is as one body than as clutter."""
-        moments = self.moments.astype(np.float32).T[..., None]
-        weight, x, y, squares, density, joints, log_scale, known = moments
-        body_x, body_y, cross, body = self.fit.reshape(len(self.fit), 4, BODIES).swapaxes(0, 1)
-        image_var = np.maximum(squares - (x**2 + y**2) / weight, 1e-6)
-        cross = cross - (x * body_x + y * body_y) / weight
-        body_var = body - (body_x**2 + body_y**2) / weight
-        # The scale t, metres a pixel, of highest -(t^2 image_var - 2 t cross)/2 + freedom log t.
-        freedom = 2.0 * (joints - 1.0)
-        best = (cross + np.sqrt(cross**2 + 4.0 * image_var * freedom)) / (2.0 * image_var)
-        # Where the scale is known it may differ by the size of people only.
-        given = np.exp(log_scale / np.maximum(known, 1.0))
-        low, high = given * _SIZE_RANGE[0], given * _SIZE_RANGE[1]
-        scale = np.where(known > 0, np.clip(best, low, high), np.maximum(best, 1e-6))
-        residual = scale**2 * image_var - 2.0 * scale * cross + body_var
-        log_fit = freedom * np.log(scale) - residual / 2.0
-        top = log_fit.max(axis=1, keepdims=True)
-        mixture = top[:, 0] + np.log(np.exp(log_fit - top).mean(axis=1))
-        # The place of the body is unknown: integrating over it leaves the factor 2 pi / weight.
-        return mixture + density[:, 0] + np.log(2.0 * np.pi / weight[:, 0])
+
+@lru_cache(maxsize=1)
+def _weighted_bodies() -> tuple[np.ndarray, np.ndarray]:
+    """(15, 2, BODIES) weight times body x, y, and (15, BODIES) weight times their squares."""
+    body = typical_bodies_m()[:, :, :2].transpose(1, 2, 0)
+    weight = _JOINT_SD_M**-2.0
+    square = weight[:, None] * (body**2).sum(axis=1)
+    return (weight[:, None, None] * body).astype(np.float32), square.astype(np.float32)
+
+
+def log_evidence(rows: np.ndarray) -> np.ndarray:
+    """(B,) log of how much more probable each set is as one body than as clutter.
+
+    Args:
+        rows: (B, .) sums of `evidence_rows` over the sets.
+    """
+    weight, x, y, squares, density, joints, log_scale, known = rows[:, :_MOMENTS].T[..., None]
+    body_x, body_y, cross, body = rows[:, _MOMENTS:].reshape(-1, 4, BODIES).swapaxes(0, 1)
+    x, y = x / weight, y / weight
+    image_var = np.maximum(squares - (x**2 + y**2) * weight, 1e-6)
+    cross = cross - x * body_x
+    cross -= y * body_y
+    body_var = body_x * body_x
+    body_var += body_y * body_y
+    body_var *= -1.0 / weight
+    body_var += body
+    # The scale t, metres a pixel, of highest -(t^2 image_var - 2 t cross)/2 + freedom log t.
+    freedom = 2.0 * (joints - 1.0)
+    scale = cross * cross
+    scale += 4.0 * image_var * freedom
+    np.sqrt(scale, out=scale)
+    scale += cross
+    scale *= 0.5 / image_var
+    # Where the scale is known it may differ by the size of people only.
+    given, told = np.exp(log_scale / np.maximum(known, 1.0)), known > 0
+    low = np.where(told, given * np.float32(_SIZE_RANGE[0]), np.float32(1e-6))
+    high = np.where(told, given * np.float32(_SIZE_RANGE[1]), np.float32(np.inf))
+    np.maximum(scale, low, out=scale)
+    np.minimum(scale, high, out=scale)
+    # -residual / 2 = scale (cross - scale image_var / 2) - body_var / 2
+    cross -= scale * (0.5 * image_var)
+    cross *= scale
+    body_var *= 0.5
+    cross -= body_var
+    np.log(scale, out=scale)
+    scale *= freedom
+    scale += cross
+    top = scale.max(axis=1, keepdims=True)
+    scale -= top
+    np.exp(scale, out=scale)
+    mixture = top[:, 0] + np.log(scale.mean(axis=1))
+    # The place of the body is unknown: integrating over it leaves the factor 2 pi / weight.
+    return mixture + density[:, 0] + np.log(2.0 * np.pi / weight[:, 0])
+
+
+def most_evidence(rows: np.ndarray) -> np.ndarray:
+    """(B,) the most that adding these sets of peaks to another can add to its log evidence."""
+    density, joints, log_scale, known = rows[:, 4:8].T
+    largest = log_scale + known * np.log(_SIZE_RANGE[1]) + (joints - known) * _UNKNOWN_SCALE
+    return density + 2.0 * largest

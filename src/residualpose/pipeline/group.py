@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from residualpose.errors import ResidualPoseError
-from residualpose.pipeline.assemble import Pieces, assemble
-from residualpose.pipeline.body_evidence import Evidence
+from residualpose.pipeline.assemble import assemble
+from residualpose.pipeline.body_evidence import evidence_rows
 from residualpose.pipeline.limb_odds import (
     LimbPairs,
     limb_odds,
@@ -24,6 +22,7 @@ from residualpose.pipeline.limb_odds import (
     out_of_reach,
 )
 from residualpose.pipeline.peaks import Peaks, find_peaks
+from residualpose.pipeline.pieces import Pieces, product, sums
 from residualpose.skeleton import ITOP15
 
 _JOINTS = len(ITOP15.joints)
@@ -101,23 +100,23 @@ def group(peaks: Peaks, limb_fields: np.ndarray, points_m: np.ndarray | None = N
     # Only a doubt: the pixel of a true joint may show what is behind it.
     odds = odds - far * (1.0 + 0.4 * np.maximum(odds, 0.0))
     piece = _certain_pieces(peaks, pairs, odds)
-    member = np.eye(piece.max() + 1)[:, piece]
-    within = member @ odds @ member.T
+    member = (np.arange(piece.max() + 1)[:, None] == piece).astype(np.float32)
+    within = product(product(member, odds), member.T)
     # One joint may err; that most of a piece errs alike is no accident.
     size = member.sum(axis=1)
-    far = member @ far @ member.T
+    far = product(product(member, far), member.T)
     several = np.minimum.outer(size, size) > 1
     within -= 2.0 * far * (several & (far > 0.6 * np.outer(size, size)))
     area_px = float(np.prod(np.shape(limb_fields)[1:]))
     scale = metres_per_px(peaks.xy_px, points_m)
     shadow = _in_shadow(peaks, limb_fields.shape[1:])
-    evidence = Evidence.of_peaks(peaks.joint, peaks.xy_px, area_px, scale)
+    support = member @ (5.0 * (peaks.score - 0.45) - _SHADOW_ODDS * shadow) + 0.5 * np.diag(within)
+    np.fill_diagonal(within, 0.0)
     pieces = Pieces(
-        joints=member @ np.eye(_JOINTS)[peaks.joint],
-        evidence=evidence.combined(member),
-        support=member @ (5.0 * (peaks.score - 0.45) - _SHADOW_ODDS * shadow)
-        + 0.5 * np.diag(within),
-        affinity=within - np.diag(np.diag(within)),
+        joints=member @ np.eye(_JOINTS, dtype=np.float32)[peaks.joint],
+        evidence=sums(member, evidence_rows(peaks.joint, peaks.xy_px, area_px, scale)),
+        support=support.astype(np.float32),
+        affinity=within.astype(np.float32),
     )
     owner = assemble(pieces)[piece]
     return _people(peaks, np.arange(owner.max() + 1)[:, None] == owner, points_m)
@@ -145,18 +144,23 @@ def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndar
     )
     certain = (pairs.agreement > _CERTAIN) & (pairs.agreement > rival + _LEAD)
     certain &= odds[pairs.start, pairs.end] > 0
-    start, end = pairs.start[certain], pairs.end[certain]
-    strength = pairs.agreement[certain]
-    while True:
-        graph = coo_matrix((strength, (start, end)), shape=(len(peaks), len(peaks)))
-        piece = connected_components(graph, directed=False)[1]
-        count = np.bincount(piece * _JOINTS + peaks.joint, minlength=_JOINTS * (piece.max() + 1))
-        double = np.any(count.reshape(-1, _JOINTS) > 1, axis=1)[piece[start]]
-        if not double.any():
-            return piece
-        # A person has no joint twice: the weakest limb of such a piece is cut.
-        keep = np.arange(len(start)) != np.argmin(np.where(double, strength, np.inf))
-        start, end, strength = start[keep], end[keep], strength[keep]
+    order = np.argsort(-pairs.agreement[certain], kind="stable")
+    start, end = pairs.start[certain][order].tolist(), pairs.end[certain][order].tolist()
+    piece = list(range(len(peaks)))
+    joints = (1 << peaks.joint).tolist()
+    for a, b in zip(start, end, strict=True):
+        a, b = _root(piece, a), _root(piece, b)
+        # A person has no joint twice: of such a piece, the weakest limb holds nothing.
+        if a != b and not joints[a] & joints[b]:
+            piece[b] = a
+            joints[a] |= joints[b]
+    return np.unique([_root(piece, row) for row in range(len(piece))], return_inverse=True)[1]
+
+
+def _root(parent: list[int], row: int) -> int:
+    while parent[row] != row:
+        row = parent[row]
+    return row
 
 
 def _best_rival(key: np.ndarray, agreement: np.ndarray) -> np.ndarray:
@@ -198,26 +202,24 @@ def _not_covered(joints_px: np.ndarray, points_m: np.ndarray | None) -> np.ndarr
         points_m: (P, 15, 3) the same in 3D, which tells two people in one line of sight apart.
     """
     count = np.isfinite(joints_px[..., 0]).sum(axis=1)
+    low, high = np.nanmin(joints_px, axis=1), np.nanmax(joints_px, axis=1)
+    size_px = np.linalg.norm(high - low, axis=1)
+    on_top = _within(joints_px, _ON_TOP * size_px)
+    if points_m is not None:
+        unknown = np.isnan(points_m).any(-1)
+        on_top &= unknown | _within(points_m, np.full(len(points_m), _ON_TOP_M))
+    covers = on_top.sum(axis=-1) >= _COVERED * count
     keep = np.ones(len(joints_px), dtype=bool)
     for other in range(1, len(joints_px)):
-        for better in np.flatnonzero(keep[:other]):
-            size_px = float(np.linalg.norm(np.ptp(_known(joints_px[better]), axis=0)))
-            on_top = _within(joints_px[better], joints_px[other], _ON_TOP * size_px)
-            if points_m is not None:
-                unknown = np.isnan(points_m[other]).any(-1)
-                on_top &= unknown | _within(points_m[better], points_m[other], _ON_TOP_M)
-            if on_top.sum() >= _COVERED * count[other]:
-                keep[other] = False
-                break
+        keep[other] = not (keep[:other] & covers[:other, other]).any()
     return keep
 
 
-def _known(points: np.ndarray) -> np.ndarray:
-    return points[np.isfinite(points).all(-1)]
+def _within(joints: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """(P, P, 15) whether each joint of the second is within the first's reach of its joint.
 
-
-def _within(better: np.ndarray, other: np.ndarray, reach: float) -> np.ndarray:
-    """(15,) whether each joint of `other` is near that joint of `better`, or its partner."""
-    both = np.stack([better, better[list(ITOP15.mirror)]])
-    # A joint that either lacks is not near.
-    return (np.linalg.norm(both - other, axis=-1) < reach).any(axis=0)
+    Or of that joint's partner; a joint that either lacks is not near.
+    """
+    both = np.stack([joints, joints[:, list(ITOP15.mirror)]], axis=1)
+    distance = np.linalg.norm(both[:, None] - joints[None, :, None], axis=-1)
+    return (distance < reach[:, None, None, None]).any(axis=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ def surface_of(view: NetworkInput, stride: int) -> np.ndarray:
 
     Nearest, because the joints of thin limbs are what a cell on an edge is about.
     """
-    height, width = view.depth_m.shape
-    cells = view.depth_m.reshape(height // stride, stride, width // stride, stride)
-    nearest = np.where(cells > 0, cells, np.float32(np.inf)).min(axis=(1, 3))
+    depth_m = np.where(view.depth_m > 0, view.depth_m, np.float32(np.inf))
+    # Minima of shifted images: far faster than the minimum over two short axes.
+    rows = reduce(np.minimum, (depth_m[i::stride] for i in range(stride)))
+    nearest = reduce(np.minimum, (rows[:, i::stride] for i in range(stride)))
     return np.where(np.isfinite(nearest), nearest, np.float32(0))

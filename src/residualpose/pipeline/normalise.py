@@ -7,6 +7,7 @@ angle. The network then needs to learn sizes at distances, never cameras.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,8 +49,8 @@ def normalise(frame: DepthFrame, focal_px: float) -> NetworkInput:
     camera = Camera(focal_px, focal_px, resized.cx, resized.cy)
     taps = 2 if 1 / scale_x >= 1.5 else 1
     u, v = _tap_positions(width, taps), _tap_positions(height, taps)
-    fine = _undistorted(frame, camera, u, v) if source.distortion else _read(frame, camera, u, v)
-    depth = _lower_median(fine, taps) if taps > 1 else fine
+    fine = _undistorted(frame, camera, taps) if source.distortion else _read(frame, camera, u, v)
+    depth = _lower_median(fine) if taps > 1 else fine
     padded = np.zeros([-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in depth.shape], np.float32)
     padded[:height, :width] = np.where(depth < MAX_DEPTH_M, depth, 0)
     return NetworkInput(padded, camera)
@@ -67,26 +68,38 @@ def _read(frame: DepthFrame, camera: Camera, u: np.ndarray, v: np.ndarray) -> np
     rows = ((v + 0.5) * (source.fy / camera.fy) - 0.5).round()
     columns = np.clip(columns, 0, frame.width - 1).astype(np.int64)
     rows = np.clip(rows, 0, frame.height - 1).astype(np.int64)
-    return frame.depth_m[rows[:, None], columns]
+    return frame.depth_m.take(rows, axis=0).take(columns, axis=1)
 
 
-def _undistorted(frame: DepthFrame, camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _undistorted(frame: DepthFrame, camera: Camera, taps: int) -> np.ndarray:
     """As `_read`, from a distorted image; 0 where the ray falls outside it."""
-    pixels = frame.camera.project(camera.rays(np.stack(np.meshgrid(u, v), -1))).round()
-    inside = np.all((pixels >= 0) & (pixels < [frame.width, frame.height]), axis=-1)
-    pixels = np.where(inside[..., None], pixels, 0).astype(np.int64)
-    return np.where(inside, frame.depth_m[pixels[..., 1], pixels[..., 0]], np.float32(0))
+    row, col, inside = _undistortion(frame.camera, frame.width, frame.height, camera, taps)
+    return np.where(inside, frame.depth_m[row, col], np.float32(0))
 
 
-def _lower_median(fine: np.ndarray, taps: int) -> np.ndarray:
-    """(h*taps, w*taps) readings to (h, w): the lower median of those that are not 0."""
-    h, w = fine.shape[0] // taps, fine.shape[1] // taps
-    cells = fine.reshape(h, taps, w, taps).transpose(0, 2, 1, 3).reshape(h, w, taps * taps)
-    cells = np.sort(np.where(cells > 0, cells, np.float32(np.inf)), axis=-1)
-    valid = np.isfinite(cells).sum(-1)
-    middle = np.maximum(valid - 1, 0) // 2
-    picked = np.take_along_axis(cells, middle[..., None], -1)[..., 0]
-    return np.where(valid > 0, picked, np.float32(0))
+@lru_cache(maxsize=4)
+def _undistortion(
+    source: Camera, source_width: int, source_height: int, camera: Camera, taps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column of the source for each tap, and whether it is inside; the same every frame."""
+    width = round(source_width * camera.fx / source.fx)
+    height = round(source_height * camera.fy / source.fy)
+    u, v = _tap_positions(width, taps), _tap_positions(height, taps)
+    pixels = source.project(camera.rays(np.stack(np.meshgrid(u, v), -1))).round()
+    inside = np.all((pixels >= 0) & (pixels < [source_width, source_height]), axis=-1)
+    pixels = np.where(inside[..., None], pixels, 0).astype(np.int32)
+    return pixels[..., 1], pixels[..., 0], inside
+
+
+def _lower_median(fine: np.ndarray) -> np.ndarray:
+    """(2 h, 2 w) readings to (h, w): the lower median of those of each four that are not 0."""
+    fine = np.where(fine > 0, fine, np.float32(np.inf))
+    low, high = np.minimum(fine[::2], fine[1::2]), np.maximum(fine[::2], fine[1::2])
+    lowest = np.minimum(low[:, ::2], low[:, 1::2])
+    # The two in the middle, in no order; with three or four readings both are finite.
+    inner = np.maximum(low[:, ::2], low[:, 1::2]), np.minimum(high[:, ::2], high[:, 1::2])
+    picked = np.where(np.isfinite(np.maximum(*inner)), np.minimum(*inner), lowest)
+    return np.where(np.isfinite(picked), picked, np.float32(0))
 
 
 def _field_of_view_message(frame: DepthFrame, focal_px: float) -> str:

@@ -10,6 +10,7 @@ from residualpose.errors import ResidualPoseError
 
 MAX_PEAKS = 20
 """Most candidates kept of one joint."""
+_SURE = 0.3
 _BLOB_SD_CELLS = 2.0
 """Wider blobs are searched on averaged cells: noise makes many false tops on a wide one."""
 
@@ -37,7 +38,7 @@ class Peaks:
         return len(self.joint)
 
 
-def find_peaks(part_maps: np.ndarray, threshold: float = 0.15) -> Peaks:
+def find_peaks(part_maps: np.ndarray, threshold: float = 0.25) -> Peaks:
     """Local maxima of every map that rise above a threshold.
 
     Args:
@@ -46,11 +47,14 @@ def find_peaks(part_maps: np.ndarray, threshold: float = 0.15) -> Peaks:
     """
     if np.ndim(part_maps) != 3:
         raise ResidualPoseError(f"part_maps: expected (J, h, w), got {np.shape(part_maps)}")
-    maps = np.nan_to_num(np.asarray(part_maps, dtype=np.float32), posinf=1.0, neginf=0.0)
-    factor = max(1, round(_blob_sd_px(maps, threshold) / _BLOB_SD_CELLS))
-    cells = _averaged(maps, factor)
-    joint, row, col = np.nonzero(cells > threshold)
-    around = _neighbourhood(cells, joint, row, col)
+    maps = np.ascontiguousarray(part_maps, dtype=np.float32)
+    candidates = _above(maps, threshold)
+    factor = max(1, round(_blob_sd_px(maps, candidates) / _BLOB_SD_CELLS))
+    if factor > 1:
+        maps = _averaged(np.nan_to_num(maps, posinf=1.0, neginf=0.0), factor)
+        candidates = _above(maps, threshold)
+    joint, row, col = candidates
+    around = np.nan_to_num(_neighbourhood(maps, joint, row, col), posinf=1.0, neginf=0.0)
     # Strict on one side only, so that two equal neighbours give one peak.
     top = (around[:, 4:5] > around[:, :4]).all(1) & (around[:, 4:5] >= around[:, 5:]).all(1)
     joint, row, col, around = joint[top], row[top], col[top], around[top]
@@ -59,19 +63,30 @@ def find_peaks(part_maps: np.ndarray, threshold: float = 0.15) -> Peaks:
     return _strongest(joint, xy_px, np.clip(around[:, 4], 0.0, 1.0))
 
 
-def _blob_sd_px(maps: np.ndarray, threshold: float) -> float:
+def _above(maps: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joint, row and column of the cells above a threshold; NaN is not."""
+    # Four times as fast as np.nonzero on three axes.
+    flat = np.flatnonzero(maps.reshape(-1) > threshold)
+    joint, cell = np.divmod(flat, maps.shape[1] * maps.shape[2])
+    return joint, *np.divmod(cell, maps.shape[2])
+
+
+def _blob_sd_px(maps: np.ndarray, candidates: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
     """Standard deviation of the blobs: of a Gaussian, sd^2 = sum of squares / squared slopes."""
     height, width = maps.shape[1:]
-    joint, row, col = np.nonzero(maps > max(threshold, 0.3))
+    joint, row, col = candidates
     inside = (row > 0) & (row < height - 1) & (col > 0) & (col < width - 1)
+    inside &= maps[joint, row, col] > _SURE
     joint, row, col = joint[inside], row[inside], col[inside]
     if not len(joint):
         return 1.0
-    slope_x = maps[joint, row, col + 1] - maps[joint, row, col]
-    slope_y = maps[joint, row + 1, col] - maps[joint, row, col]
-    slopes = float(np.sum(slope_x**2 + slope_y**2))
+    here, right, below = (
+        np.nan_to_num(maps[joint, row + down, col + across], posinf=1.0, neginf=0.0)
+        for down, across in ((0, 0), (0, 1), (1, 0))
+    )
+    slopes = float(np.sum((right - here) ** 2 + (below - here) ** 2))
     # 0.76: both sums are cut at 0.3 of the peak, which takes more from the slopes.
-    squares = float(np.sum(maps[joint, row, col] ** 2))
+    squares = float(np.sum(here**2))
     return min(float(np.sqrt(0.76 * squares / max(slopes, 1e-9))), min(height, width) / 8.0)
 
 

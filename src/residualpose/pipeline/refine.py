@@ -73,11 +73,14 @@ def _geometric_median(points_m: np.ndarray) -> np.ndarray:
 
     Weiszfeld's iteration from the mean; ten rounds come within a millimetre or two.
     """
-    median = np.nanmean(points_m, axis=1)
+    known = np.asarray(np.isfinite(points_m).all(-1))
+    points_m = np.where(known[..., None], points_m, 0.0)
+    median = points_m.sum(1) / known.sum(1, keepdims=True)
     for _ in range(10):
-        distance = np.linalg.norm(points_m - median[:, None], axis=-1, keepdims=True)
-        weight = np.nan_to_num(1 / np.maximum(distance, 0.02))
-        median = (np.nan_to_num(points_m) * weight).sum(1) / weight.sum(1)
+        offset = points_m - median[:, None]
+        distance = np.sqrt(np.einsum("pnk,pnk->pn", offset, offset))
+        weight = known / np.maximum(distance, 0.02)
+        median = np.einsum("pnk,pn->pk", points_m, weight) / weight.sum(1, keepdims=True)
     return median
 
 

@@ -91,7 +91,7 @@ def sums(member: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """rows @ matrix, (B, M) by (M, K).
+    """Product of (B, M) rows and an (M, K) matrix, on one thread.
 
     In products this small, linear algebra libraries do not start threads: they would cost more
     than the work, many times so on a busy machine.

@@ -15,7 +15,7 @@ _FAR_M = (2.0, 3.0, 4.0)
 _IN_SIGHT, _HIDDEN = 0.8, 0.4
 
 ORDER = {
-    "view": ("eye", "low", "high", "overhead"),
+    "view": ("eye", "fixed", "low", "high", "overhead"),
     "sensor": ("structured_light", "time_of_flight", "stereo"),
     "people": tuple(str(count) for count in range(1, 16)),
     "heading": ("frontal", "profile", "back", "end-on"),

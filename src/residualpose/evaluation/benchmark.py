@@ -24,7 +24,7 @@ from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.settings import plain
 
 SENSORS = ("structured_light", "time_of_flight", "stereo")
-VIEWS = ("eye", "low", "high", "overhead")
+VIEWS = ("eye", "fixed", "low", "high", "overhead")
 MAX_PEOPLE = 5
 
 
@@ -76,7 +76,7 @@ class Recipe:
     """Scenes drawn for a frame until one has the people and the view in turn."""
     people: tuple[int, ...] = (1, 2, 1, 3, 2, 1, 4, 2, 3, 5)
     """People in sight, in turn; all setups are gone through before the next number."""
-    views: tuple[str, ...] = ("eye", "high", "overhead", "eye", "low")
+    views: tuple[str, ...] = ("eye", "high", "overhead", "fixed", "low")
     """Camera placements, in turn."""
     setups: tuple[Setup, ...] = SETUPS
     """Sensors and cameras, in turn."""

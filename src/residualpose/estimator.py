@@ -5,7 +5,9 @@ frame -> normalise -> maps -> peaks -> lift -> group -> complete -> refine -> Po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,8 @@ from residualpose.pipeline.normalise import normalise
 from residualpose.pipeline.peaks import find_peaks
 from residualpose.pipeline.refine import Refiner
 from residualpose.poses import Origin, Poses
-from residualpose.skeleton import NECK, TORSO
+from residualpose.skeleton import ITOP15, NECK, TORSO
+from residualpose.stream import default_workers, in_order, newest
 
 MIN_PERSON_SCORE = 0.28
 MIN_JOINT_SCORE = 0.3
@@ -66,9 +69,9 @@ class Lifted:
 class Detector:
     """The stages up to lifting, which need no refiner: what a refiner is trained on."""
 
-    def __init__(self, model: ModelFolder) -> None:
+    def __init__(self, model: ModelFolder, threads: int | None = None) -> None:
         self._focal_px = model.focal_px
-        self._maps = MapsModel(model.path / "maps.onnx", model.stride)
+        self._maps = MapsModel(model.path / "maps.onnx", model.stride, threads)
 
     def __call__(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """What the 2D network saw, and the people in it with their depth."""
@@ -117,6 +120,11 @@ class PoseEstimator:
         """
         self.model = ModelFolder.open(model)
         self._convention = convention_by_name(convention) if convention is not None else None
+        if self._convention is not None and self.model.skeleton != ITOP15:
+            raise UsageError(
+                f"convention {convention!r}: the joints of model {self.model.name} are those of "
+                f"{self.model.skeleton.name} already; only models of {ITOP15.name} can be moved"
+            )
         self._detector = Detector(self.model)
         self._prior = LimbPrior.load_npz(self.model.path / "prior.npz")
         self._refiner = Refiner(self.model.refiner_path)
@@ -160,8 +168,46 @@ class PoseEstimator:
             origin=origin,
             covariance_m2=refined.covariance_m2,
             camera=frame.camera,
+            skeleton=self.model.skeleton,
         )
         return Stages(joints_px, lifted_m, completed_m, poses.joints_m, poses, maps)
+
+    def stream(
+        self,
+        frames: Iterable[DepthFrame | np.ndarray],
+        camera: Camera | None = None,
+        *,
+        workers: int | None = None,
+    ) -> Iterator[Poses]:
+        """The people of each frame, in order: what calls one by one return, but sooner.
+
+        Args:
+            frames: any iterable, read as needed; at most workers + 1 frames are held.
+            camera: camera of all frames, where these are arrays.
+            workers: frames worked on at a time. Default: one a core, at most 8.
+        """
+        workers = default_workers() if workers is None else workers
+        if workers < 1:
+            raise UsageError(f"workers: expected at least 1, got {workers}")
+        # With several frames at a time, several threads a frame would only get in each other's way.
+        detector = Detector(self.model, threads=1) if workers > 1 else self._detector
+        calls = [self._sibling(detector) for _ in range(workers)]
+        return in_order(calls, (_as_frame(frame, camera) for frame in frames))
+
+    def live(
+        self, frames: Iterable[DepthFrame | np.ndarray], camera: Camera | None = None
+    ) -> Iterator[tuple[DepthFrame, Poses]]:
+        """The newest frame at each time with its people; frames that come meanwhile are dropped.
+
+        Arguments as for `stream`; the frames are read in a thread of their own.
+        """
+        return newest(self, (_as_frame(frame, camera) for frame in frames))
+
+    def _sibling(self, detector: Detector) -> PoseEstimator:
+        """The same estimator for another thread: what remembers anything is its own."""
+        sibling = copy(self)
+        sibling._detector, sibling._prior = detector, replace(self._prior)
+        return sibling
 
     def detect(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """The stages up to lifting."""

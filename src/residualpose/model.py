@@ -1,6 +1,7 @@
 """A model folder: the networks, the prior and the card that says where they come from.
 
-card.json     name, focal_px, stride, summary, training, scores, sha256 of each file
+card.json     name, focal_px, stride, summary, training, scores, sha256 of each file; skeleton, by
+              name or described, where it is not itop15
 maps.onnx     depth -> part maps, limb fields, offsets
 prior.npz     limb prior
 refiner.onnx  completed people -> residuals; not there yet while it is being trained
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.skeleton import ITOP15, Skeleton
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "base"
@@ -36,6 +38,8 @@ class ModelFolder:
     """Of maps.onnx; names the model in result files."""
     card: dict[str, object]
     """Everything card.json says."""
+    skeleton: Skeleton = ITOP15
+    """What its joints are."""
 
     @classmethod
     def open(cls, model: str | Path | None = None) -> ModelFolder:
@@ -55,7 +59,7 @@ class ModelFolder:
                 )
         return cls(
             path, card["name"], float(card["focal_px"]), card["stride"],
-            card["sha256"]["maps.onnx"], card,
+            card["sha256"]["maps.onnx"], card, _skeleton_of(path, card),
         )  # fmt: skip
 
     @property
@@ -80,6 +84,13 @@ def _folder_of(model: str | Path) -> Path:
             f"or one of {', '.join(names) or '(none bundled)'}"
         )
     return Path(model)
+
+
+def _skeleton_of(folder: Path, card: dict) -> Skeleton:
+    try:
+        return Skeleton.from_json(card.get("skeleton", ITOP15.name))
+    except ResidualPoseError as error:
+        raise ResidualPoseError(f"{folder / 'card.json'}: {error}") from None
 
 
 _CARD_TYPES = {"name": str, "focal_px": (int, float), "stride": int, "sha256": dict}

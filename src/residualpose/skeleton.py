@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from residualpose.errors import ResidualPoseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,42 @@ class Skeleton:
             "limbs": [list(limb) for limb in self.limbs],
         }
 
+    @classmethod
+    def from_json(cls, stored: object) -> Skeleton:
+        """A skeleton by name, or as `to_dict` wrote it; right_ and left_ names mirror each other.
+
+        Raises:
+            ResidualPoseError: unknown name, or not the joints of a tree that the pipeline knows.
+        """
+        if isinstance(stored, str):
+            if stored in SKELETONS:
+                return SKELETONS[stored]
+            raise ResidualPoseError(
+                f"expected a skeleton described, or one of {', '.join(SKELETONS)}, found {stored!r}"
+            )
+        fields = stored if isinstance(stored, dict) else {}
+        name, joints, limbs = (fields.get(key) for key in ("name", "joints", "limbs"))
+        joints = [str(joint) for joint in joints] if isinstance(joints, list) else []
+        if not isinstance(name, str) or not len(joints) == len(set(joints)) == len(ITOP15.joints):
+            raise ResidualPoseError(
+                f"expected a skeleton with name, {len(ITOP15.joints)} different joint names and "
+                f"limbs, found {stored!r}"
+            )
+        if limbs is not None and limbs != ITOP15.to_dict()["limbs"]:
+            raise ResidualPoseError(f"skeleton {name}: expected the limbs of itop15, found {limbs}")
+        return cls(name, tuple(joints), ITOP15.limbs, mirror_of(joints))
+
+
+def mirror_of(joints: Sequence[str]) -> tuple[int, ...]:
+    """Index of each joint's partner by its name."""
+    swap = {"right_": "left_", "left_": "right_"}
+    partners = []
+    for i, joint in enumerate(joints):
+        side = next((side for side in swap if joint.startswith(side)), "")
+        partner = swap.get(side, "") + joint.removeprefix(side)
+        partners.append(joints.index(partner) if partner in joints else i)
+    return tuple(partners)
+
 
 HEAD, NECK, R_SHOULDER, L_SHOULDER, R_ELBOW, L_ELBOW, R_HAND, L_HAND = range(8)
 TORSO, R_HIP, L_HIP, R_KNEE, L_KNEE, R_FOOT, L_FOOT = range(8, 15)
@@ -59,3 +98,18 @@ ITOP15 = Skeleton(
     mirror=(0, 1, 3, 2, 5, 4, 7, 6, 8, 10, 9, 12, 11, 14, 13),
 )  # fmt: skip
 """The 15 joints and 14 limbs of the paper (section III) in the released channel order."""
+
+PANOPTIC15 = Skeleton(
+    name="panoptic15",
+    joints=(
+        "nose", "neck", "right_shoulder", "left_shoulder", "right_elbow", "left_elbow",
+        "right_wrist", "left_wrist", "mid_hip", "right_hip", "left_hip", "right_knee",
+        "left_knee", "right_ankle", "left_ankle",
+    ),
+    limbs=ITOP15.limbs,
+    mirror=ITOP15.mirror,
+)  # fmt: skip
+"""CMU Panoptic's joints on the same tree of limbs: its torso is the middle of the hips."""
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (ITOP15, PANOPTIC15)}
+"""The skeletons that may be called by their names."""

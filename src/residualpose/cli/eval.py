@@ -149,7 +149,9 @@ def _score(
 ) -> int:
     with progress_bar("frames") as progress:
         task = progress.add_task("frames", total=len(labelled), note="scoring")
-        report = evaluate(estimate, labelled, lambda: progress.advance(task))
+        report = evaluate(
+            estimate, labelled, lambda: progress.advance(task), estimate.model.skeleton
+        )
     lines = headline(report) if benchmark is not None else []
     model = {"name": estimate.model.name, "sha256": estimate.model.sha256}
     made = {"model": model, "convention": options.convention, "benchmark": benchmark}

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from residualpose.cli.tables import write_table
 from residualpose.evaluation.headline import Line
 from residualpose.evaluation.report import Report, StageScores
-from residualpose.skeleton import ITOP15
 
 _MARKS = {True: "yes", False: "no", None: "-"}
 
@@ -58,9 +57,8 @@ def _show_stages(report: Report) -> None:
 
 
 def _show_joints(everyone: Mapping[str, StageScores]) -> None:
-    rows = [
-        (name, *(_share(s.pck10_joint[name]) for s in everyone.values())) for name in ITOP15.joints
-    ]
+    joints = next(iter(everyone.values())).pck10_joint
+    rows = [(name, *(_share(s.pck10_joint[name]) for s in everyone.values())) for name in joints]
     write_table("Joints within 10 cm", ("joint", *everyone), rows)
 
 

@@ -78,7 +78,8 @@ def run(options: Options) -> int:
     estimate = PoseEstimator(options.model, convention=options.convention)
     prepare_folder(options.output, options.save, options.overwrite)
     model = {"name": estimate.model.name, "sha256": estimate.model.sha256}
-    output = RunOutput(options.output, options.save, model, options.convention, failures)
+    skeleton = estimate.model.skeleton
+    output = RunOutput(options.output, options.save, model, options.convention, skeleton, failures)
     try:
         with output, _progress() as progress:
             _process(sources, estimate, output, progress)

@@ -16,6 +16,7 @@ from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.frames import DepthFrame
 from residualpose.poses import Poses
 from residualpose.results import JsonlWriter, replacing
+from residualpose.skeleton import Skeleton
 from residualpose.sources import FrameSource
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class RunOutput:
         kinds: tuple[Kind, ...],
         model: Mapping[str, object],
         convention: str | None,
+        skeleton: Skeleton,
         failures: int,
     ) -> None:
         """Write `kinds` into a folder made by `prepare_folder`; nothing happens before a frame.
@@ -77,6 +79,7 @@ class RunOutput:
             kinds: What to write.
             model: "name" and "sha256", for the header line.
             convention: Of the joints, for the header line.
+            skeleton: Of all poses to come.
             failures: Files given up so far.
         """
         self.frames = 0
@@ -88,6 +91,7 @@ class RunOutput:
         self._jsonl = JsonlWriter(
             folder / "poses.jsonl",
             model,
+            skeleton,
             overwrite=True,  # prepare_folder has asked
             convention=convention,
             version=__version__,

@@ -47,7 +47,8 @@ def find_ground(points_m: np.ndarray, joints_m: np.ndarray, skeleton: Skeleton) 
 def _rough_up(joints_m: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """The camera axis nearest to where people's necks point, seen from their lower joints."""
     axes = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0], [-1, 0, 0], [0, 1, 0]], dtype=np.float64)
-    low = [j for j, name in enumerate(skeleton.joints) if name.endswith(("hip", "knee", "foot"))]
+    parts = ("hip", "knee", "foot", "ankle")
+    low = [j for j, name in enumerate(skeleton.joints) if name.endswith(parts)]
     spine = joints_m[:, skeleton.index("neck"), None] - joints_m[:, low]
     spine = spine[np.isfinite(spine).all(-1)]
     # A small start makes "the camera is level" the answer when nothing else is known.

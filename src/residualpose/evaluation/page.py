@@ -17,7 +17,6 @@ from residualpose.evaluation.pck import CURVE_M
 from residualpose.evaluation.plots import Curve, bar_groups, dot_row, line_plot
 from residualpose.evaluation.report import Report
 from residualpose.results import replacing
-from residualpose.skeleton import ITOP15
 
 _STAGE_COLOUR = {"lifted": "#aab3c2", "completed": "#4fa3e0", "refined": "#1f3fae"}
 _OTHER_COLOURS = ("#f08c00", "#c2417c", "#00a87a", "#6e64dc")
@@ -206,8 +205,9 @@ def _group_row(group: Group, colours: Mapping[str, str]) -> str:
 
 def _joints(report: Report, colours: Mapping[str, str]) -> str:
     everyone = {**report.stages, **report.others}
-    names = [name.replace("_", " ") for name in ITOP15.joints]
-    values = {name: [s.pck10_joint[j] for j in ITOP15.joints] for name, s in everyone.items()}
+    joints = next(iter(everyone.values())).pck10_joint
+    names = [name.replace("_", " ") for name in joints]
+    values = {name: [s.pck10_joint[j] for j in joints] for name, s in everyone.items()}
     plot = bar_groups(names, values, colours, "Share within 10 cm by joint")
     return f"<section><h2>Joints within 10 cm</h2>{plot}{_legend(everyone, colours)}</section>"
 

@@ -21,7 +21,7 @@ from residualpose.evaluation.mpjpe import aligned_errors_m, joint_errors_m
 from residualpose.evaluation.observe import STAGES, Observed, observe
 from residualpose.evaluation.oks import OksScores, People2D, oks_scores, person_boxes
 from residualpose.evaluation.pck import area_under_curve, correct_joints, pck_curve
-from residualpose.skeleton import ITOP15
+from residualpose.skeleton import ITOP15, Skeleton
 
 if TYPE_CHECKING:
     from residualpose.estimator import PoseEstimator
@@ -52,7 +52,9 @@ class StageScores:
     """Share of joints within each of `pck.CURVE_M`."""
 
     @classmethod
-    def of(cls, joints_m: np.ndarray, truth_m: np.ndarray) -> StageScores:
+    def of(
+        cls, joints_m: np.ndarray, truth_m: np.ndarray, skeleton: Skeleton = ITOP15
+    ) -> StageScores:
         """Scores of (N, 15, 3) joints, NaN where missing, against the truth."""
         correct = correct_joints(joints_m, truth_m)
         errors = joint_errors_m(joints_m, truth_m)
@@ -64,7 +66,7 @@ class StageScores:
             1000 * _mean(errors),
             float(np.isfinite(errors).sum() / max(labelled, 1)),
             1000 * _mean(aligned_errors_m(joints_m, truth_m)),
-            {name: _mean(correct[:, j]) for j, name in enumerate(ITOP15.joints)},
+            {name: _mean(correct[:, j]) for j, name in enumerate(skeleton.joints)},
             curve.tolist(),
         )
 
@@ -111,17 +113,20 @@ class Report:
 
 
 def evaluate(
-    estimate: PoseEstimator, labelled: LabelledFrames, progress: Callable[[], None]
+    estimate: PoseEstimator,
+    labelled: LabelledFrames,
+    progress: Callable[[], None],
+    skeleton: Skeleton = ITOP15,
 ) -> Report:
-    """Score an estimator; `progress()` is called after every frame."""
-    return summarise(labelled.source, observe(estimate, labelled, progress))
+    """Score an estimator of a skeleton; `progress()` is called after every frame."""
+    return summarise(labelled.source, observe(estimate, labelled, progress), skeleton)
 
 
-def summarise(source: str, seen: Observed) -> Report:
+def summarise(source: str, seen: Observed, skeleton: Skeleton = ITOP15) -> Report:
     """All scores of what was observed."""
     in_3d = np.isfinite(seen.truth_m).any() or not np.isfinite(seen.truth_px).any()
     scores = {
-        name: StageScores.of(joints_m, seen.truth_m)
+        name: StageScores.of(joints_m, seen.truth_m, skeleton)
         for name, joints_m in seen.stages_m.items()
         if in_3d
     }

@@ -15,11 +15,11 @@ from residualpose.learning.batches import FrameStore, make_batch  # noqa: E402
 from residualpose.learning.network import NetworkConfig, PoseNetwork  # noqa: E402
 from residualpose.learning.train_maps import (  # noqa: E402
     MapsConfig,
-    _step,
     maps_loss,
     rate,
     targets_of,
     train_maps,
+    train_step,
 )
 
 TINY = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
@@ -101,7 +101,7 @@ def test_the_loss_falls_on_a_batch_seen_again_and_again(tiny_shards: Path) -> No
     batch = make_batch(FrameStore(tiny_shards, 1, 1, 1), 0, 4, 0, torch.device("cpu"))
     network = PoseNetwork(TINY)
     optimiser = torch.optim.AdamW(network.parameters(), 5e-3)
-    losses = [sum(_step(network, optimiser, batch).values()) for _ in range(40)]
+    losses = [sum(train_step(network, optimiser, batch).values()) for _ in range(40)]
     assert losses[-1] < 0.35 * losses[0]
 
 

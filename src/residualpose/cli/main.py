@@ -20,13 +20,14 @@ COMMANDS: dict[str, str] = {
     "models": "list the bundled models",
     "eval": "score a model on labelled frames",
     "bench": "time each stage on this machine",
+    "bench synth": "time rendering beside the training that it feeds",
     "synth": "render people in rooms to train on",
     "train": "train the 2D network, the limb prior or the refiner",
     "export": "put trained parts together to a model",
 }
-"""Subcommand -> what it does, for the overview. NAME lives in `residualpose.cli.NAME`, imported
-when it is called: its docstring is the help, its dataclass `Options` the arguments (tyro), its
-`run(options) -> int` the work and the exit status."""
+"""Subcommand -> what it does, for the overview. NAME lives in `residualpose.cli.NAME` (with _ for a
+space), imported when it is called: its docstring is the help, its dataclass `Options` the arguments
+(tyro), its `run(options) -> int` the work and the exit status."""
 
 _OVERVIEW = """\
 usage: residualpose COMMAND [OPTIONS]
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         sys.stdout.write(f"residualpose {__version__}\n")
         return 0
-    name, *rest = arguments
+    words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
+    name, rest = " ".join(arguments[:words]), arguments[words:]
     try:
         return _run(name, rest)
     except UsageError as error:
@@ -74,7 +76,7 @@ def _run(name: str, arguments: list[str]) -> int:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(COMMANDS)}"
         raise UsageError(f"unknown command: {hint} (see residualpose --help)")
-    module = import_module(f"residualpose.cli.{name}")
+    module = import_module(f"residualpose.cli.{name.replace(' ', '_')}")
     options = _parse(name, module, arguments)
     return 0 if options is None else module.run(options)
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from residualpose import Camera, DepthFrame, Origin, Poses, ResidualPoseError, UsageError
+from residualpose.evaluation.headline import headline
 from residualpose.evaluation.labelled import open_labelled
-from residualpose.evaluation.report import evaluate
+from residualpose.evaluation.observe import STAGES
+from residualpose.evaluation.pck import CURVE_M
+from residualpose.evaluation.report import Report, evaluate
 
 K = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
 
@@ -116,3 +119,137 @@ def test_wrong_data_is_named(tmp_path: Path, standing_m: np.ndarray) -> None:
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(ResidualPoseError, match="text"):
         open_labelled(tmp_path / "text.npz")
+
+
+@pytest.fixture
+def crowd(tmp_path: Path, standing_m: np.ndarray) -> Report:
+    """Frames of two, one and four people; of the four two are missed; one found is nobody."""
+    nobody = np.full((15, 3), np.nan)
+    at = [standing_m + np.array([x, 0, z]) for x, z in ((-0.9, 0), (0, -1.2), (0.9, 1), (0, 2))]
+    truth = np.array([[at[0], at[2], nobody, nobody], [at[1], *[nobody] * 3], at])
+    depth = np.full((3, 240, 320), 3000, np.uint16)
+    visible = np.ones((3, 4, 15), bool)
+    visible[2, 3, 5:] = False
+    np.savez(
+        tmp_path / "crowd.npz", depth_mm=depth, K=K, joints_m=truth, visible=visible,
+        sensor=np.array("stereo"), view=np.array(["eye", "low", "eye"]),
+    )  # fmt: skip
+    answers = [
+        [(at[2], 0.9), (at[0], 0.8)],
+        [(at[1], 0.9), (at[1] + np.array([2, 0, 0]), 0.95)],
+        [(at[0], 0.7), (at[1], 0.6)],
+    ]
+    data = open_labelled(tmp_path / "crowd.npz")
+    return evaluate(Told(answers), data, lambda: None)  # type: ignore[arg-type]
+
+
+def test_rows_tell_where_it_goes_wrong(crowd: Report) -> None:
+    rows = {f"{g.axis} {g.name}": g for g in crowd.groups}
+    assert (crowd.people, crowd.matched, crowd.extra) == (7, 5, 1)
+    assert {axis for axis, _, _ in (name.partition(" ") for name in rows)} == {
+        "view", "sensor", "people", "heading", "distance", "occlusion", "joint"
+    }  # fmt: skip
+    assert [rows[f"view {v}"].people for v in ("eye", "low")] == [6, 1]
+    assert rows["people 2"].recall == 1 and rows["people 4"].recall == 0.5
+    assert rows["people 4"].pck10["refined"] == 0.5
+    assert rows["occlusion mostly hidden"].people == 1
+    assert rows["occlusion mostly hidden"].recall == 0
+    assert rows["joint hidden or cut"].joints == 10
+    assert np.isnan(rows["heading frontal"].map10)
+    assert rows["sensor stereo"].people == 7
+    assert not rows["people 2"].improves  # completed and refined are as good as each other
+
+
+def test_precision_pays_for_people_who_are_nobody(crowd: Report) -> None:
+    rows = {f"{g.axis} {g.name}": g for g in crowd.groups}
+    assert rows["people 2"].map10 == 1
+    assert rows["view low"].map10 == pytest.approx(0.5)  # a surer false one comes first
+    assert rows["people 4"].map10 == 0.5
+    # of 3 people in frames of up to three, found behind one false one: precisions 3 of 4 at best
+    assert crowd.map10_few == pytest.approx(3 / 4)
+    assert crowd.map10["refined"] == pytest.approx(5 / 7 * 5 / 6)
+    # The lifted right hand was never reported.
+    assert crowd.map10["lifted"] == pytest.approx(14 / 15 * 5 / 7 * 5 / 6)
+
+
+def test_the_lines_above_everything_name_what_is_missing(crowd: Report) -> None:
+    lines = headline(crowd)
+    assert len(lines) == 5
+    precision, distance, stages, profiles, ellipsoids = lines
+    assert precision.value == "75.0%" and precision.reached is False
+    assert distance.value == "0 mm at 71.4%" and distance.reached is False
+    assert stages.reached is False and "people 2" in stages.detail
+    assert profiles.reached is None  # all are frontal
+    assert ellipsoids.value == "100.0% and 100.0%" and ellipsoids.reached is False
+
+
+def test_curves_and_image_scores(crowd: Report) -> None:
+    refined = crowd.stages["refined"]
+    assert len(refined.pck_curve) == len(CURVE_M) and refined.pck_curve[0] == 0
+    assert refined.pck_curve[1] == pytest.approx(5 / 7)
+    assert refined.auc == pytest.approx(5 / 7 * 30 / 31)
+    completed = crowd.stages["completed"]
+    assert completed.pck_curve[9] == 0 and completed.pck_curve[11] > 0.7
+    assert crowd.image.pck10 == pytest.approx(5 / 7, abs=0.03)
+
+
+def test_pixels_alone_give_image_scores_alone(tmp_path: Path, standing_m: np.ndarray) -> None:
+    camera = Camera(300, 300, 160, 120)
+    px = np.stack([camera.project(standing_m)] * 2)
+    px[:, 4] = np.nan
+    depth = np.full((2, 240, 320), 3000, np.uint16)
+    np.savez(tmp_path / "px.npz", depth_mm=depth, K=K, joints_px=px)
+    data = open_labelled(tmp_path / "px.npz")
+    wrong = standing_m.copy()
+    wrong[6:8] += [0.5, 0, 0]
+    answers = [[(standing_m, 0.9)], [(wrong, 0.9)]]
+    report = evaluate(Told(answers), data, lambda: None)  # type: ignore[arg-type]
+    assert not report.stages and not report.groups and not headline(report)
+    assert report.image.pck10 == pytest.approx(26 / 28)
+    assert report.matched == report.people == 2
+
+
+def test_openpose_labels_are_its_sure_joints_of_single_people(
+    tmp_path: Path, standing_m: np.ndarray
+) -> None:
+    names = ["RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "RHip", "RKnee",
+             "RAnkle", "LHip", "LKnee", "LAnkle", "Nose"]  # fmt: skip
+    px = np.tile(np.arange(13)[:, None] * [4.0, 8.0] + 20, (4, 1, 1))
+    conf = np.full((4, 13), 0.9)
+    conf[1, 0], conf[3, 1:9] = 0.2, 0.1
+    np.savez(
+        tmp_path / "walk.npz", depth_mm=np.full((4, 240, 320), 3000, np.uint16), K=K,
+        body25_px=px, body25_conf=conf, body25_names=names, people=[1, 1, 2, 1],
+    )  # fmt: skip
+    frames = list(open_labelled(tmp_path / "walk.npz"))
+    assert len(frames) == 2
+    np.testing.assert_array_equal(frames[0].truth_px[0, 2], px[0, 0])
+    np.testing.assert_array_equal(frames[0].truth_px[0, 14], px[0, 11])
+    assert np.isnan(frames[1].truth_px[0, 2]).all() and np.isnan(frames[0].truth_px[0, 0]).all()
+
+
+def test_nobody_at_all_is_a_report_too(tmp_path: Path) -> None:
+    data = open_labelled(save(tmp_path / "none.npz", np.full((2, 15, 3), np.nan)))
+    report = evaluate(Told([[], []]), data, lambda: None)  # type: ignore[arg-type]
+    assert (report.people, report.matched, report.right_count) == (0, 0, 1)
+    assert set(report.stages) == set(STAGES) and np.isnan(report.map10["refined"])
+    assert np.isnan(report.stages["refined"].pck10)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"visible": np.ones((3, 15), bool)}, "visible"),
+        ({"sensor": np.array(["a", "b", "c"])}, "sensor"),
+        ({"view": np.array(3)}, "view"),
+        ({"joints_m": np.zeros((1, 14, 3))}, "joints_m"),
+    ],
+)
+def test_labels_of_other_shapes_are_named(
+    entry: dict[str, np.ndarray], words: str, tmp_path: Path, standing_m: np.ndarray
+) -> None:
+    depth = np.full((2, 24, 32), 3000, np.uint16)
+    data = {"joints_m": np.stack([standing_m] * 2)} | entry
+    np.savez(tmp_path / "odd.npz", depth_mm=depth, K=K, **data)  # type: ignore[arg-type]
+    with pytest.raises(ResidualPoseError, match=words):
+        open_labelled(tmp_path / "odd.npz")

@@ -81,7 +81,7 @@ def _show_groups(report: Report) -> None:
 def _show_calibration(report: Report) -> None:
     parts = {"all": report.calibration, **report.calibration_origin}
     rows = [
-        (name, str(c.joints), _share(c.inside68), _share(c.inside95), f"{c.sd_factor:.2f}")
+        (name, str(c.joints), _share(c.inside68), _share(c.inside95), _factor(c.sd_factor))
         for name, c in parts.items()
     ]
     columns = ("joints", "number", "in 68%", "in 95%", "sd factor")
@@ -107,6 +107,10 @@ def _share(value: float) -> str:
 
 def _mm(value: float) -> str:
     return f"{value:.1f} mm" if math.isfinite(value) else ""
+
+
+def _factor(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else ""
 
 
 def _percent(value: float) -> str:

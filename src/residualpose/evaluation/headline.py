@@ -42,7 +42,7 @@ def _precision(report: Report) -> Line:
     return Line(
         "3D mAP within 10 cm, 1 to 3 people",
         f"{value:.1%}" if known else "unknown",
-        f"all frames {report.map10['refined']:.1%}",
+        f"all frames {report.map10['refined']:.1%}" if known else "",
         f"at least {MAP10_GOAL:.0%}",
         bool(value >= MAP10_GOAL) if known else None,
     )
@@ -50,12 +50,15 @@ def _precision(report: Report) -> Line:
 
 def _distance(report: Report) -> Line:
     refined = report.stages["refined"]
+    goal = f"at most {MPJPE_GOAL_MM:.0f} mm at {RECALL_GOAL:.0%} or more"
+    if not refined.recall:
+        return Line("MPJPE at its recall", "nobody found", "", goal, False)
     reached = refined.mpjpe_mm <= MPJPE_GOAL_MM and refined.recall >= RECALL_GOAL
     return Line(
         "MPJPE at its recall",
         f"{refined.mpjpe_mm:.0f} mm at {refined.recall:.1%}",
         f"aligned {refined.pa_mpjpe_mm:.0f} mm, within 10 cm {refined.pck10:.1%}",
-        f"at most {MPJPE_GOAL_MM:.0f} mm at {RECALL_GOAL:.0%} or more",
+        goal,
         bool(reached),
     )
 

@@ -139,7 +139,7 @@ def _calibration(report: Report) -> str:
     plot = line_plot([ideal, curve], "promised, %", ticks, "True joints inside the ellipsoids")
     parts = {"all": report.calibration, **report.calibration_origin}
     rows = [
-        (name, c.joints, _percent(c.inside68), _percent(c.inside95), f"{c.sd_factor:.2f}")
+        (name, c.joints, _percent(c.inside68), _percent(c.inside95), _factor(c.sd_factor))
         for name, c in parts.items()
     ]
     columns = ("joints", "number", "in 68 %", "in 95 %", "sd factor")
@@ -247,6 +247,10 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def _cell(text: str) -> str:
     return f"<td>{text}</td>"
+
+
+def _factor(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else ""
 
 
 def _percent(value: float) -> str:

@@ -126,6 +126,7 @@ class PoseEstimator:
                 f"{self.model.skeleton.name} already; only models of {ITOP15.name} can be moved"
             )
         self._detector = Detector(self.model)
+        self._one_thread: Detector | None = None
         self._prior = LimbPrior.load_npz(self.model.path / "prior.npz")
         self._refiner = Refiner(self.model.refiner_path)
 
@@ -190,8 +191,9 @@ class PoseEstimator:
         if workers < 1:
             raise UsageError(f"workers: expected at least 1, got {workers}")
         # With several frames at a time, several threads a frame would only get in each other's way.
-        detector = Detector(self.model, threads=1) if workers > 1 else self._detector
-        calls = [self._sibling(detector) for _ in range(workers)]
+        if workers > 1 and self._one_thread is None:
+            self._one_thread = Detector(self.model, threads=1)
+        calls = [self._sibling() for _ in range(workers)]
         return in_order(calls, (_as_frame(frame, camera) for frame in frames))
 
     def live(
@@ -203,10 +205,10 @@ class PoseEstimator:
         """
         return newest(self, (_as_frame(frame, camera) for frame in frames))
 
-    def _sibling(self, detector: Detector) -> PoseEstimator:
+    def _sibling(self) -> PoseEstimator:
         """The same estimator for another thread: what remembers anything is its own."""
         sibling = copy(self)
-        sibling._detector, sibling._prior = detector, replace(self._prior)
+        sibling._detector, sibling._prior = self._one_thread or self._detector, replace(self._prior)
         return sibling
 
     def detect(self, frame: DepthFrame) -> tuple[Maps, Lifted]:

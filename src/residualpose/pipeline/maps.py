@@ -30,8 +30,8 @@ class Maps:
     """Input pixels a cell; cell i is centred at input pixel stride * i + (stride - 1) / 2."""
 
 
-def start_session(path: Path) -> InferenceSession:
-    """An ONNX Runtime session on the CPU for a model file.
+def start_session(path: Path, threads: int | None = None) -> InferenceSession:
+    """An ONNX Runtime session on the CPU for a model file, on one thread a core or so many.
 
     Raises:
         ResidualPoseError: the file is missing or is no ONNX model.
@@ -40,6 +40,7 @@ def start_session(path: Path) -> InferenceSession:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
     # Threads that spin between frames would take the cores from the other stages.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -52,8 +53,8 @@ def start_session(path: Path) -> InferenceSession:
 class MapsModel:
     """The exported 2D network of a model folder."""
 
-    def __init__(self, path: Path, stride: int) -> None:
-        self._session = start_session(path)
+    def __init__(self, path: Path, stride: int, threads: int | None = None) -> None:
+        self._session = start_session(path, threads)
         self.stride = stride
 
     def __call__(self, view: NetworkInput) -> Maps:

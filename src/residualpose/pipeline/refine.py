@@ -121,7 +121,8 @@ class Refiner:
     """The exported residual network of a model folder."""
 
     def __init__(self, path: Path) -> None:
-        self._session = start_session(path)
+        # So small a network is done before a second thread has woken.
+        self._session = start_session(path, threads=1)
 
     def __call__(
         self,

@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from residualpose.camera import preset
-from residualpose.errors import MissingExtraError, ResidualPoseError
-from residualpose.sources.raw import RawDepth, Recording, reading, stack_shape
+from residualpose.errors import ResidualPoseError
+from residualpose.sources.h5_files import H5File
+from residualpose.sources.raw import RawDepth, Recording, stack_shape
 
 if TYPE_CHECKING:
     import h5py
 
 
 def read_itop_h5(path: Path) -> Recording:
-    """Open a *_depth_map.h5 file; its camera is the preset "itop"."""
-    with _dataset(path) as data:
+    """Open a *_depth_map.h5 file, or a gzipped one; its camera is the preset "itop"."""
+    file = H5File(path)
+    with depth_maps(file) as data:
         count = stack_shape(path, data.shape, data.dtype)[0]
-    return Recording(count, partial(_frames, path))
+    return Recording(count, partial(_frames, file))
 
 
-def _frames(path: Path, indices: range) -> Iterator[RawDepth]:
-    with _dataset(path) as data:
+def _frames(file: H5File, indices: range) -> Iterator[RawDepth]:
+    with depth_maps(file) as data:
         camera = preset("itop", (data.shape[-1], data.shape[-2]))
         for index in indices:
             values = np.asarray(data[index] if data.ndim == 3 else data[()])
@@ -34,19 +36,20 @@ def _frames(path: Path, indices: range) -> Iterator[RawDepth]:
 
 
 @contextmanager
-def _dataset(path: Path) -> Iterator[h5py.Dataset]:
-    try:
+def depth_maps(file: H5File) -> Iterator[h5py.Dataset]:
+    """The depth images of a *_depth_map.h5 file.
+
+    Raises:
+        MissingExtraError: h5py is not installed.
+        ResidualPoseError: it cannot be read, or holds something else.
+    """
+    with file.open() as opened:
         import h5py
-    except ImportError:
-        raise MissingExtraError("h5py", "h5") from None
-    with (
-        reading(path, "an ITOP-style .h5 file", RuntimeError, KeyError, ValueError),
-        h5py.File(path, "r") as file,
-    ):
-        data = file.get("data")
+
+        data = opened.get("data")
         if not isinstance(data, h5py.Dataset):
             raise ResidualPoseError(
-                f"{path}: expected a data set named data, found {', '.join(file) or 'none'} "
-                "(labels and depth maps are separate files)"
+                f"{file.path}: expected a data set named data, found "
+                f"{', '.join(opened) or 'none'} (labels and depth maps are separate files)"
             )
         yield data

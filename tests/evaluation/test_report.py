@@ -223,6 +223,7 @@ def test_openpose_labels_are_its_sure_joints_of_single_people(
     )  # fmt: skip
     frames = list(open_labelled(tmp_path / "walk.npz"))
     assert len(frames) == 2
+    assert [one.height_px for one in frames] == [[96], [88]]  # the nose is part of a person
     np.testing.assert_array_equal(frames[0].truth_px[0, 2], px[0, 0])
     np.testing.assert_array_equal(frames[0].truth_px[0, 14], px[0, 11])
     assert np.isnan(frames[1].truth_px[0, 2]).all() and np.isnan(frames[0].truth_px[0, 0]).all()

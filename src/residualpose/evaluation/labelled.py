@@ -39,6 +39,8 @@ class LabelledFrame:
     """Kind of sensor, or empty."""
     view: str = ""
     """Kind of camera placement, or empty."""
+    height_px: np.ndarray | None = None
+    """(Q,) height of each person in the image; None: that of the box around `truth_px`."""
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
     """(Q, 15, 3) stored predictions of other methods by name, metres, camera frame."""
 

@@ -55,6 +55,8 @@ class LabelledArrays:
     """(N,) text."""
     others: Mapping[str, np.ndarray]
     """(N, Q, 15, 3) by method."""
+    height_px: np.ndarray | None
+    """(N, Q) of the people, where the labels tell more than their joints do."""
     one_person: bool
 
 
@@ -85,8 +87,8 @@ def read_labelled(path: Path) -> LabelledArrays:
     if "joints_px" in data:
         return _with_pixels(path, data["depth_mm"], camera, data["joints_px"])
     if {"body25_px", "body25_conf", "body25_names"} <= data.keys():
-        rows, joints_px = _from_body25(data)
-        return _with_pixels(path, data["depth_mm"][rows], camera, joints_px)
+        rows, joints_px, height_px = _from_body25(data)
+        return _with_pixels(path, data["depth_mm"][rows], camera, joints_px, height_px[:, None])
     raise ResidualPoseError(
         f"{path}: expected labels in joints_m, joints_px or body25_px, found only "
         f"{', '.join(sorted(data))}"
@@ -105,6 +107,7 @@ def npz_frames(arrays: LabelledArrays) -> Iterator[LabelledFrame]:
             None if arrays.visible is None else arrays.visible[i][labelled],
             str(arrays.sensor[i]),
             str(arrays.view[i]),
+            None if arrays.height_px is None else arrays.height_px[i][labelled],
             {name: joints[i][labelled] for name, joints in arrays.others.items()},
         )
 
@@ -131,12 +134,17 @@ def _with_metres(path: Path, data: Mapping[str, np.ndarray], camera: Camera) -> 
     return LabelledArrays(
         path, depth, camera, truth, camera.project(truth),
         None if visible is None else visible.reshape(truth.shape[:-1]).astype(bool),
-        _texts(path, data, "sensor", n), _texts(path, data, "view", n), others, joints.ndim == 3,
+        _texts(path, data, "sensor", n), _texts(path, data, "view", n), others, None,
+        joints.ndim == 3,
     )  # fmt: skip
 
 
 def _with_pixels(
-    path: Path, depth_mm: np.ndarray, camera: Camera, joints_px: np.ndarray
+    path: Path,
+    depth_mm: np.ndarray,
+    camera: Camera,
+    joints_px: np.ndarray,
+    height_px: np.ndarray | None = None,
 ) -> LabelledArrays:
     if joints_px.shape != (len(depth_mm), 15, 2):
         raise ResidualPoseError(
@@ -146,22 +154,29 @@ def _with_pixels(
     unknown, none = np.full((n, 1, 15, 3), np.nan), np.full(n, "")
     return LabelledArrays(
         path, depth_mm, camera, unknown, joints_px[:, None].astype(np.float64), None,
-        none, none, {}, True,
+        none, none, {}, height_px, True,
     )  # fmt: skip
 
 
-def _from_body25(data: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (M,) with one well seen person, and its pixels (M, 15, 2), NaN where not sure."""
+def _from_body25(
+    data: Mapping[str, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames (M,) with one well seen person, its pixels (M, 15, 2) where sure, its height (M,)."""
     names = [str(name) for name in data["body25_names"]]
     joints_px = np.full((len(data["depth_mm"]), 15, 2), np.nan)
+    sure = data["body25_conf"] > _BODY25_SURE
+    theirs_px = np.where(sure[..., None], data["body25_px"], np.nan)
     for name, theirs in _BODY25.items():
-        k = names.index(theirs)
-        sure = data["body25_conf"][:, k] > _BODY25_SURE
-        joints_px[sure, ITOP15.index(name)] = data["body25_px"][sure, k]
+        joints_px[:, ITOP15.index(name)] = theirs_px[:, names.index(theirs)]
     people = data.get("people", np.ones(len(joints_px)))
-    enough = np.isfinite(joints_px).all(-1).sum(-1) >= _ENOUGH_JOINTS
-    rows = np.flatnonzero((people == 1) & enough)
-    return rows, joints_px[rows]
+    rows = np.flatnonzero((people == 1) & (sure.sum(-1) >= _ENOUGH_JOINTS))
+    # Nose to ankles, though the nose is none of our joints.
+    return rows, joints_px[rows], np.ptp(_filled(theirs_px[rows, :, 1]), axis=1)
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """(M, K) with NaN replaced by the mean of its row, which changes no extent."""
+    return np.where(np.isfinite(values), values, np.nanmean(values, axis=1, keepdims=True))
 
 
 def _texts(path: Path, data: Mapping[str, np.ndarray], name: str, count: int) -> np.ndarray:

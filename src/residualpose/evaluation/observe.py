@@ -17,7 +17,7 @@ from residualpose.evaluation.attributes import (
 from residualpose.evaluation.average_precision import RankedJoints
 from residualpose.evaluation.labelled import LabelledFrame, LabelledFrames
 from residualpose.evaluation.match import match_people
-from residualpose.evaluation.oks import People2D
+from residualpose.evaluation.oks import People2D, person_boxes
 
 if TYPE_CHECKING:
     from residualpose.estimator import PoseEstimator, Stages
@@ -38,6 +38,8 @@ class Observed:
     """(N, 15, 2) NaN where unknown."""
     inside: np.ndarray
     """(N, 15) bool: labelled, and inside the image."""
+    height_px: np.ndarray
+    """(N,) of the people in the image."""
     frame: np.ndarray
     """(N,) number of the frame."""
     attributes: dict[str, np.ndarray]
@@ -143,9 +145,9 @@ def _add_true(rows: _Rows, one: LabelledFrame, q: int, number: int) -> None:
     px = one.truth_px[q]
     with np.errstate(invalid="ignore"):
         inside = ((px > -0.5) & (px < np.array(size) - 0.5)).all(-1)
-    rows.add(
-        truth=one.truth_m[q], px=px, inside=inside, frame=number, view=one.view, sensor=one.sensor
-    )
+    height_px = person_boxes(px[None])[0, 3] if one.height_px is None else one.height_px[q]
+    rows.add(truth=one.truth_m[q], px=px, inside=inside, height_px=height_px)
+    rows.add(frame=number, view=one.view, sensor=one.sensor)
     if one.visible is not None:
         rows.add(visible=one.visible[q])
     rows.add(**{f"other {name}": joints[q] for name, joints in one.others.items()})
@@ -186,6 +188,7 @@ def _stacked(people: _Rows, extra: _Rows, frames: _Rows) -> Observed:
         truth_m=truth_m,
         truth_px=people.stack("px", _J, 2),
         inside=people.stack("inside", _J).astype(bool),
+        height_px=people.stack("height_px"),
         frame=people.stack("frame").astype(int),
         attributes=attributes,
         visible=visible,

@@ -19,7 +19,7 @@ from residualpose.evaluation.calibration import (
 from residualpose.evaluation.labelled import LabelledFrames
 from residualpose.evaluation.mpjpe import aligned_errors_m, joint_errors_m
 from residualpose.evaluation.observe import STAGES, Observed, observe
-from residualpose.evaluation.oks import OksScores, People2D, oks_scores, person_boxes
+from residualpose.evaluation.oks import OksScores, People2D, oks_scores
 from residualpose.evaluation.pck import area_under_curve, correct_joints, pck_curve
 from residualpose.skeleton import ITOP15, Skeleton
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FEW_PEOPLE = ("1", "2", "3")
 """Numbers of people a frame for which mAP is also given."""
 _PCK_2D_SHARE = 0.1
-"""Of the height of the box around a person's joints."""
+"""Of the height of a person in the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def summarise(source: str, seen: Observed, skeleton: Skeleton = ITOP15) -> Repor
 
 def _scores_2d(seen: Observed) -> Scores2D:
     true = People2D(seen.frame, seen.truth_px, np.ones(len(seen.frame)))
-    limit_px = _PCK_2D_SHARE * person_boxes(seen.truth_px)[:, 3:]
+    limit_px = _PCK_2D_SHARE * seen.height_px[:, None]
     distance_px = np.linalg.norm(seen.joints_px - seen.truth_px, axis=-1)
     with np.errstate(invalid="ignore"):
         right = np.where(seen.inside, distance_px < limit_px, np.nan)

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "predict": "find the people in depth images: numbers, pictures, an interactive page",
     "models": "list the bundled models",
     "eval": "score a model on labelled frames",
+    "data check": "look at recorded data sets: what is there, and what is wrong with it",
     "bench": "time each stage on this machine",
     "bench synth": "time rendering beside the training that it feeds",
     "synth": "render people in rooms to train on",

@@ -141,8 +141,8 @@ def open_itop(path: Path, view: str, split: str | None) -> ItopDataset:
     joints_m = arrays["real_world_coordinates"].astype(np.float64) * _Y_UP
     return ItopDataset(
         f"itop-{view}", labels, file, preset("itop", (width, height)), (width, height),
-        np.array([_text(name) for name in arrays["id"].tolist()]), joints_m, arrays["image_coordinates"].astype(np.float64),
-        arrays["visible_joints"] > 0, rows,
+        np.array([_text(name) for name in arrays["id"].tolist()]), joints_m,
+        arrays["image_coordinates"].astype(np.float64), arrays["visible_joints"] > 0, rows,
     )  # fmt: skip
 
 

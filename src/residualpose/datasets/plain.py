@@ -146,12 +146,14 @@ def open_plain(path: Path) -> PlainDataset:
 
 def _lines(path: Path) -> Iterator[tuple[str, Any]]:
     """Where each line is, and what it holds."""
+    where = str(path)
     try:
         with path.open(encoding="utf-8") as stream:
             for number, text in enumerate(stream, 1):
-                yield f"{path}: line {number}", json.loads(text, parse_constant=_no_number)
+                where = f"{path}: line {number}"
+                yield where, json.loads(text, parse_constant=_no_number)
     except (OSError, ValueError) as error:
-        raise ResidualPoseError(f"{path}: expected a JSON object a line, found {error}") from None
+        raise ResidualPoseError(f"{where}: expected a JSON object, found {error}") from None
 
 
 def _no_number(name: str) -> float:
@@ -222,6 +224,6 @@ def _joints(where: str, stored: Any, order: list[int]) -> np.ndarray:
         joints_m = np.array(rows, np.float64)
     except (TypeError, ValueError):
         joints_m = np.zeros(0)
-    if joints_m.shape != (len(order), 3):
+    if joints_m.shape != (len(order), 3) or np.isinf(joints_m).any():
         raise ResidualPoseError(f"{where}: expected each joint as [x, y, z] in metres, or null")
     return joints_m[order]

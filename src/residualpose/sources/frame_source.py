@@ -13,6 +13,7 @@ from residualpose.sources.arrays import read_npy, read_npz
 from residualpose.sources.exr import read_exr
 from residualpose.sources.images import read_image
 from residualpose.sources.itop_h5 import read_itop_h5
+from residualpose.sources.kinoptic_dat import read_kinoptic
 from residualpose.sources.listing import Selection, list_files
 from residualpose.sources.mat import read_mat
 from residualpose.sources.raw import Recording
@@ -28,6 +29,8 @@ READERS: dict[str, Callable[[Path], Recording]] = {
     ".exr": read_exr,
     ".h5": read_itop_h5,
     ".hdf5": read_itop_h5,
+    ".gz": read_itop_h5,
+    ".dat": read_kinoptic,
 }
 """The reader of each file name ending. A reader imports its library when it is called."""
 

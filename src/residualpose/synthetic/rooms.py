@@ -238,6 +238,8 @@ def _distance(xy: np.ndarray, rectangles: np.ndarray) -> np.ndarray:
 
 def _overlap(one: np.ndarray, others: np.ndarray) -> bool:
     """Does a rectangle touch any of the others (separating axes)."""
+    away = np.hypot(others[:, 0] - one[0], others[:, 1] - one[1])
+    others = others[away < np.hypot(*one[2:4]) + np.hypot(others[:, 2], others[:, 3])]
     if not len(others):
         return False
     apart = np.zeros(len(others), bool)

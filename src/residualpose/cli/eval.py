@@ -8,6 +8,8 @@ DATA is one of
                  (N, 15, 2). Arrays NAME_m of joints_m's shape are other methods' predictions and
                  are scored beside. Optional: visible, sensor, view
   DIR            shards of `residualpose synth`, which get the noise of random sensors
+  a data set     ITOP, a sequence of CMU Panoptic, or our plain format (docs/data_sets.md), scored
+                 as its papers do, with their figures beside
 
 The figures are explained in docs/evaluation.md and at the end of the page that --html writes.
 2D AP needs the eval extra: pip install 'residualpose[eval]'.
@@ -16,6 +18,8 @@ Examples:
   residualpose eval benchmark --cache ~/.cache/residualpose --html report.html
   residualpose eval benchmark --limit 60
   residualpose eval itop_side.npz --convention itop
+  residualpose eval --data itop-side ITOP --convention itop
+  residualpose eval --data panoptic 160422_haggling1 --convention panoptic
   residualpose eval held_out --model model --json scores.json
 """
 
@@ -34,7 +38,7 @@ import tyro
 
 from residualpose.cli.eval_tables import show_report
 from residualpose.cli.progress import progress_bar
-from residualpose.cli.tables import write_report
+from residualpose.cli.tables import write_report, write_table
 from residualpose.errors import UsageError
 from residualpose.evaluation.benchmark import (
     Recipe,
@@ -43,7 +47,13 @@ from residualpose.evaluation.benchmark import (
     missing_frames,
 )
 from residualpose.evaluation.headline import headline
-from residualpose.evaluation.labelled import LabelledFrames, open_benchmark, open_labelled
+from residualpose.evaluation.labelled import (
+    LabelledFrames,
+    of_dataset,
+    open_benchmark,
+    open_labelled,
+)
+from residualpose.evaluation.protocols import PROTOCOLS, protocol_table
 from residualpose.evaluation.report import evaluate
 from residualpose.settings import build, read_section
 
@@ -58,7 +68,19 @@ class Options:
     """What to score, on what."""
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """The word benchmark, an .npz of labelled frames, or a folder of rendered shards."""
+    """The word benchmark, an .npz of labelled frames, a folder of shards, or a data set."""
+    kind: Annotated[
+        Literal["itop-side", "itop-top", "panoptic", "plain"] | None,
+        tyro.conf.arg(
+            name="data", metavar="itop-side|itop-top|panoptic|plain", help_behavior_hint=""
+        ),
+    ] = None
+    """Kind of data set, scored as its papers do. Default: what DATA looks like."""
+    split: Annotated[
+        Literal["train", "test"] | None,
+        tyro.conf.arg(metavar="train|test", help_behavior_hint=""),
+    ] = None
+    """Which part of ITOP. Default: test where it is there."""
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME|PATH", help_behavior_hint="")] = None
     """A bundled model or a model folder. Default: the bundled one."""
     convention: Annotated[
@@ -89,12 +111,20 @@ def run(options: Options) -> int:
     _check(options)
     estimate = PoseEstimator(options.model, convention=options.convention)
     if str(options.data) != BENCHMARK:
-        labelled = open_labelled(options.data, options.seed, options.limit)
+        labelled = _recorded(options)
         return _score(options, estimate, labelled, None)
     recipe = build(Recipe, read_section(options.recipe, BENCHMARK), str(options.recipe))
     with _cache(options.cache) as folder:
         labelled = _rendered(benchmark_folder(folder, recipe), recipe, options)
         return _score(options, estimate, labelled, identity(recipe))
+
+
+def _recorded(options: Options) -> LabelledFrames:
+    if options.kind is None and options.split is None:
+        return open_labelled(options.data, options.seed, options.limit)
+    from residualpose.datasets import open_dataset
+
+    return of_dataset(open_dataset(options.data, options.kind, options.split), options.limit)
 
 
 def _check(options: Options) -> None:
@@ -106,6 +136,8 @@ def _check(options: Options) -> None:
         for name in ("cache", "recipe", "workers"):
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name} belongs to `residualpose eval benchmark`")
+    elif options.kind is not None or options.split is not None:
+        raise UsageError("--data and --split belong to data sets, not to the benchmark")
     for path in (options.json, options.html):
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.parent} to write it to")
@@ -155,13 +187,20 @@ def _score(
     lines = headline(report) if benchmark is not None else []
     model = {"name": estimate.model.name, "sha256": estimate.model.sha256}
     made = {"model": model, "convention": options.convention, "benchmark": benchmark}
+    table = None
+    if labelled.kind in PROTOCOLS:
+        table = protocol_table(labelled.kind, report, estimate.model.name, options.convention)
+        made["protocol"] = asdict(table)
     if options.json is not None:
         summary = [asdict(line) for line in lines]
         write_report(options.json, {**made, **asdict(report), "headline": summary})
     if options.html is not None:
         from residualpose.evaluation.page import write_page
 
-        write_page(options.html, report, lines, made)
+        write_page(options.html, report, lines, made, table)
+    if table is not None:
+        write_table(table.title, table.columns, table.rows)
+        sys.stdout.write(f"{table.note}\n")
     show_report(report, lines, benchmark)
     for path in (options.json, options.html):
         if path is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from residualpose.evaluation.benchmark import (
     load_frame,
 )
 from residualpose.frames import DepthFrame
+
+if TYPE_CHECKING:
+    from residualpose.datasets import Dataset
 
 MIN_VISIBLE = 3
 """A rendered person with fewer joints in sight is not asked for, nor a mistake when found."""
@@ -56,6 +61,8 @@ class LabelledFrames:
     """The labels know one person a frame, whoever else is in it."""
     read: Callable[[], Iterator[LabelledFrame]]
     """Starts reading from the first frame."""
+    kind: str = ""
+    """Of data set, as in `datasets.KINDS`; empty for other frames."""
 
     def __len__(self) -> int:
         return self.count
@@ -65,18 +72,18 @@ class LabelledFrames:
 
 
 def open_labelled(path: Path, seed: int = 0, limit: int | None = None) -> LabelledFrames:
-    """Labelled frames of an .npz or of a folder of rendered shards.
+    """Labelled frames of an .npz, of a folder of rendered shards, or of a recorded data set.
 
     Args:
-        path: what the .npz holds is said in `labelled_npz`.
+        path: what the .npz holds is said in `labelled_npz`, what data sets are in `datasets`.
         seed: of the sensor noise that rendered frames get.
         limit: use only the first frames.
 
     Raises:
-        UsageError: there is no such path, or no shard in the folder.
+        UsageError: there is no such path, or nothing of the kind in the folder.
         ResidualPoseError: the file does not hold what it should.
     """
-    if path.is_dir():
+    if path.is_dir() and any(path.glob("shard_*.npz")):
         return _open_shards(path, seed, limit)
     if path.suffix == ".npz":
         from residualpose.evaluation.labelled_npz import npz_frames, read_labelled
@@ -86,7 +93,29 @@ def open_labelled(path: Path, seed: int = 0, limit: int | None = None) -> Labell
         return LabelledFrames(
             str(path), min(count, limit or count), arrays.one_person, lambda: npz_frames(arrays)
         )
-    raise UsageError(f"{path}: expected a labelled .npz, a folder of shards, or the word benchmark")
+    if path.is_dir() or path.name.endswith((".h5", ".h5.gz")):
+        from residualpose.datasets import open_dataset
+
+        return of_dataset(open_dataset(path), limit)
+    raise UsageError(
+        f"{path}: expected a labelled .npz, a folder of shards, a data set, or the word benchmark"
+    )
+
+
+def of_dataset(dataset: Dataset, limit: int | None = None) -> LabelledFrames:
+    """The frames of a recorded data set; people hardly in sight need not be found."""
+    count = min(len(dataset), limit or len(dataset))
+    read = partial(_dataset_frames, dataset, count)
+    return LabelledFrames(str(dataset.path), count, dataset.one_person, read, dataset.kind)
+
+
+def _dataset_frames(dataset: Dataset, count: int) -> Iterator[LabelledFrame]:
+    for one in dataset.frames(range(count)):
+        asked = one.visible.sum(-1) >= (0 if dataset.one_person else MIN_VISIBLE)
+        truth_px = one.camera.project(one.joints_m)
+        yield LabelledFrame(
+            one.frame, one.joints_m, asked, truth_px, one.visible, one.sensor, one.view
+        )
 
 
 def open_benchmark(folder: Path, recipe: Recipe, limit: int | None = None) -> LabelledFrames:

@@ -15,6 +15,7 @@ from residualpose.evaluation.calibration import LEVELS
 from residualpose.evaluation.headline import Line
 from residualpose.evaluation.pck import CURVE_M
 from residualpose.evaluation.plots import Curve, bar_groups, dot_row, line_plot
+from residualpose.evaluation.protocols import ProtocolTable
 from residualpose.evaluation.report import Report
 from residualpose.results import replacing
 
@@ -44,7 +45,11 @@ _NOTES = {
 
 
 def write_page(
-    path: Path, report: Report, lines: Sequence[Line], made: Mapping[str, object]
+    path: Path,
+    report: Report,
+    lines: Sequence[Line],
+    made: Mapping[str, object],
+    protocol: ProtocolTable | None = None,
 ) -> None:
     """Write the page; a file that is there is replaced whole.
 
@@ -53,19 +58,31 @@ def write_page(
         report: what to show.
         lines: what stands above everything else.
         made: "model", "convention" and "benchmark", as in the JSON report.
+        protocol: the table of the data set's papers, if it is such a set.
 
     Raises:
         ResidualPoseError: it cannot be written.
     """
     with replacing(path) as stream:
-        stream.write(render_page(report, lines, made).encode())
+        stream.write(render_page(report, lines, made, protocol).encode())
 
 
-def render_page(report: Report, lines: Sequence[Line], made: Mapping[str, object]) -> str:
+def render_page(
+    report: Report,
+    lines: Sequence[Line],
+    made: Mapping[str, object],
+    protocol: ProtocolTable | None = None,
+) -> str:
     """The text of the page."""
     css = resources.files("residualpose.evaluation").joinpath("page.css")
     colours = _colours(report)
     parts = [_header(report, made), _lines(lines)]
+    if protocol is not None:
+        rows = [[escape(cell) for cell in row] for row in protocol.rows]
+        parts.append(
+            f"<section><h2>{escape(protocol.title)}</h2>{_table(protocol.columns, rows)}"
+            f'<p class="note">{escape(protocol.note)}</p></section>'
+        )
     if report.stages:
         parts += [
             f'<div class="pair">{_curves(report, colours)}{_calibration(report)}</div>',
@@ -214,7 +231,10 @@ def _joints(report: Report, colours: Mapping[str, str]) -> str:
 
 def _image(report: Report) -> str:
     image = report.image
-    rows = [("joints within a tenth of the person's height", _percent(image.pck10))]
+    rows = [
+        ("joints within a tenth of the person's height", _percent(image.pck10)),
+        ("joints within half a head (PCKh)", _percent(image.pckh)),
+    ]
     if image.oks is None:
         rows.append(("OKS AP", "not computed: pip install 'residualpose[eval]'"))
     else:

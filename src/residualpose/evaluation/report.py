@@ -21,7 +21,7 @@ from residualpose.evaluation.mpjpe import aligned_errors_m, joint_errors_m
 from residualpose.evaluation.observe import STAGES, Observed, observe
 from residualpose.evaluation.oks import OksScores, People2D, oks_scores
 from residualpose.evaluation.pck import area_under_curve, correct_joints, pck_curve
-from residualpose.skeleton import ITOP15, Skeleton
+from residualpose.skeleton import HEAD, ITOP15, NECK, Skeleton
 
 if TYPE_CHECKING:
     from residualpose.estimator import PoseEstimator
@@ -77,6 +77,8 @@ class Scores2D:
 
     pck10: float
     """Share of joints within a tenth of the person's height."""
+    pckh: float
+    """PCKh at 0.5: share of joints nearer than half of the way from neck to head."""
     oks: OksScores | None
     """None where the library that computes it is not installed."""
 
@@ -158,13 +160,16 @@ def _scores_2d(seen: Observed) -> Scores2D:
     true = People2D(seen.frame, seen.truth_px, np.ones(len(seen.frame)))
     limit_px = _PCK_2D_SHARE * seen.height_px[:, None]
     distance_px = np.linalg.norm(seen.joints_px - seen.truth_px, axis=-1)
+    head_px = np.linalg.norm(seen.truth_px[:, HEAD] - seen.truth_px[:, NECK], axis=-1)
+    half_head_px = head_px[:, None] / 2
     with np.errstate(invalid="ignore"):
         right = np.where(seen.inside, distance_px < limit_px, np.nan)
+        by_head = np.where(seen.inside & (half_head_px > 0), distance_px < half_head_px, np.nan)
     try:
         oks = oks_scores(seen.found_px(), true, seen.inside)
     except MissingExtraError:  # one figure of many: the others are worth having without it
         oks = None
-    return Scores2D(_mean(right), oks)
+    return Scores2D(_mean(right), _mean(by_head), oks)
 
 
 def _mean(values: np.ndarray) -> float:

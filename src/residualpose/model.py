@@ -73,12 +73,17 @@ class ModelFolder:
         return self.path / REFINER
 
 
+def bundled_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(card.parent.name for card in WEIGHTS.glob("*/card.json"))
+
+
 def _folder_of(model: str | Path) -> Path:
     bundled = WEIGHTS / model
     if isinstance(model, str) and (bundled / "card.json").is_file():
         return bundled
     if not Path(model).is_dir():
-        names = sorted(card.parent.name for card in WEIGHTS.glob("*/card.json"))
+        names = bundled_models()
         raise UsageError(
             f"no model {str(model)!r}: expected a folder with card.json, "
             f"or one of {', '.join(names) or '(none bundled)'}"

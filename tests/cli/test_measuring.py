@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from residualpose.cli.main import main
-from residualpose.evaluation.timing import STAGES, WHOLE
+from residualpose.evaluation.timing import OUTSIDE, STAGES, WHOLE
+from residualpose.model import bundled_models
 
 K = np.array([[70.0, 0, 40], [0, 70, 30], [0, 0, 1]])
 
@@ -66,14 +67,45 @@ def test_bench_times_every_stage(
 ) -> None:
     report = tmp_path / "times.json"
     bench = ("bench", labelled, "--model", tiny_model, "--rounds", 2, "--json", report)
-    assert run(*bench) == 0
+    assert run(*bench, "--no-released") == 0
     shown = capsys.readouterr().out
     times = json.loads(report.read_text())
-    assert list(times["stages_ms"]) == [*STAGES, WHOLE]
-    assert all(word in shown for word in (*STAGES, WHOLE, times["machine"]["cpu"], "80x60"))
-    for stage in times["stages_ms"].values():
-        assert 0 < stage["median_ms"] <= stage["p95_ms"]
-    assert (times["frames"], times["rounds"], times["sizes"]) == (2, 2, ["80x60"])
+    (measured,) = times["measured"]  # there is nobody to see
+    assert (measured["model"], measured["set"], measured["people"]) == ("tiny", "one person", 0)
+    assert list(measured["stages_ms"]) == [*STAGES, OUTSIDE, WHOLE]
+    assert all(word in shown for word in (*STAGES, WHOLE, times["machine"]["cpu"], "80x60", "99 %"))
+    for stage in measured["stages_ms"].values():
+        assert 0 < stage["median_ms"] <= stage["p95_ms"] <= stage["p99_ms"]
+    assert (measured["frames"], times["rounds"], measured["sizes"]) == (2, 2, "80x60")
+    assert list(times["models"]) == ["tiny"] and times["released_ms"] == {}
+
+
+def test_bench_of_the_samples_compares_all_models_with_the_released_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "times.json"
+    assert run("bench", "--rounds", 1, "--json", report) == 0
+    shown, times = capsys.readouterr().out, json.loads(report.read_text())
+    assert list(times["models"]) == bundled_models()
+    found = {(one["model"], one["set"]): one["people"] for one in times["measured"]}
+    for model in bundled_models():
+        assert found[model, "one person"] == 1 and found[model, "several people"] >= 6
+    assert list(times["released_ms"]) == [
+        "released network, ONNX Runtime",
+        "released network, torch",
+    ]
+    assert shown.count("times faster than released network") == 2 * len(found)
+
+
+def test_bench_without_torch_says_what_is_missing(
+    tiny_model: Path, labelled: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("residualpose.evaluation.released_speed.find_spec", lambda _: None)
+    assert run("bench", labelled, "--model", tiny_model, "--rounds", 1) == 0
+    shown = capsys.readouterr()
+    assert "torch is not installed: pip install 'residualpose[train]'" in shown.err
+    assert "released" not in shown.out and WHOLE in shown.out
 
 
 def test_bench_refuses_no_rounds(capsys: pytest.CaptureFixture[str]) -> None:

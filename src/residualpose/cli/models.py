@@ -16,7 +16,7 @@ from typing import Annotated
 
 import tyro
 
-from residualpose.model import WEIGHTS, ModelFolder
+from residualpose.model import ModelFolder, bundled_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def run(options: Options) -> int:
         card = ModelFolder.open(options.name).card
         sys.stdout.write(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         return 0
-    names = sorted(path.parent.name for path in WEIGHTS.glob("*/card.json"))
+    names = bundled_models()
     for name in names:
         sys.stdout.write(f"{name:<12} {ModelFolder.open(name).card.get('summary', '')}\n")
     if not names:

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -26,8 +26,11 @@ from residualpose.pipeline.refine import Refiner
 T = TypeVar("T")
 
 STAGES = ("normalise", "maps", "peaks", "lift", "group", "complete", "refine")
+OUTSIDE = "all but maps"
+"""The sum of the stages that are not the 2D network."""
 WHOLE = "whole"
 """A call of the estimator, which does all of it."""
+REFERENCE_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,12 @@ class Times:
     median_ms: float
     p95_ms: float
     """95 % of the frames take at most so long."""
+    p99_ms: float
+
+    @classmethod
+    def of(cls, times_ms: Sequence[float]) -> Times:
+        """The times of single calls, at least one."""
+        return cls(*(float(np.percentile(times_ms, share)) for share in (50, 95, 99)))
 
 
 class StageClock:
@@ -48,7 +57,7 @@ class StageClock:
         self._maps = MapsModel(folder / "maps.onnx", estimate.model.stride)
         self._prior = LimbPrior.load_npz(folder / "prior.npz")
         self._refiner = Refiner(folder / "refiner.onnx")
-        self._ms: dict[str, list[float]] = {name: [] for name in (*STAGES, WHOLE)}
+        self._ms: dict[str, list[float]] = {name: [] for name in (*STAGES, OUTSIDE, WHOLE)}
 
     def measure(self, frame: DepthFrame) -> int:
         """Time every stage on one frame; returns the number of people found."""
@@ -57,9 +66,11 @@ class StageClock:
         maps = self._timed("maps", self._maps, view)
         peaks = self._timed("peaks", find_peaks, maps.part_maps)
         grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-        surface_m = surface_of(view, maps.stride)
         points = self._timed(
-            "lift", lift, peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera
+            "lift",
+            lambda: lift(
+                peaks, maps.part_maps, maps.offset_m, surface_of(view, maps.stride), grid_camera
+            ),
         )
         self._timed("group", group, peaks, maps.limb_fields, points.points_m)
         _, people = self._estimate.detect(frame)
@@ -71,6 +82,7 @@ class StageClock:
             "refine", self._refiner,
             done.joints_m, people.joint_score, done.origin, done.covariance_m2,
         )  # fmt: skip
+        self._ms[OUTSIDE].append(sum(self._ms[name][-1] for name in STAGES if name != "maps"))
         return len(poses)
 
     def forget(self) -> None:
@@ -80,10 +92,7 @@ class StageClock:
 
     def times(self) -> dict[str, Times]:
         """Times of each stage, and of the whole."""
-        return {
-            name: Times(float(np.median(ms)), float(np.percentile(ms, 95)))
-            for name, ms in self._ms.items()
-        }
+        return {name: Times.of(ms) for name, ms in self._ms.items()}
 
     def _timed(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
         start = time.perf_counter()
@@ -92,25 +101,50 @@ class StageClock:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one run measured."""
+
+    stages: dict[tuple[str, str], dict[str, Times]]
+    """(model, set of frames) -> stage -> times."""
+    people: dict[tuple[str, str], int]
+    """(model, set of frames) -> people found in one pass over the set."""
+    references: dict[str, Times]
+    """What ran beside them for comparison."""
+
+
 def measure(
-    estimate: PoseEstimator,
-    frames: Sequence[DepthFrame],
+    estimates: Mapping[str, PoseEstimator],
+    sets: Mapping[str, Sequence[DepthFrame]],
+    references: Mapping[str, Callable[[], object]],
     rounds: int,
     progress: Callable[[], None],
-) -> tuple[dict[str, Times], int]:
-    """Times over `rounds` passes through the frames, and the people found in one pass.
+) -> Measured:
+    """Times over `rounds` passes through all sets of frames with every model.
 
-    One more pass comes first and is not counted. `progress()` is called after every frame.
+    Models and references take turns within a round, so that what else the machine does hits them
+    alike; the references, being slow, in the first few rounds only. One more round comes first and
+    is not counted. `progress()` is called after each round.
     """
-    clock, people = StageClock(estimate), 0
+    clocks = {(m, s): StageClock(estimate) for m, estimate in estimates.items() for s in sets}
+    beside: dict[str, list[float]] = {name: [] for name in references}
+    people = dict.fromkeys(clocks, 0)
     for number in range(rounds + 1):
-        if number == 1:
-            clock.forget()
-        people = 0
-        for frame in frames:
-            people += clock.measure(frame)
-            progress()
-    return clock.times(), people
+        for (model, name), clock in clocks.items():
+            people[model, name] = sum(clock.measure(frame) for frame in sets[name])
+            if number == 0:
+                clock.forget()
+        for name, run in references.items() if number <= REFERENCE_ROUNDS else ():
+            start = time.perf_counter()
+            run()
+            if number:
+                beside[name].append(1000 * (time.perf_counter() - start))
+        progress()
+    return Measured(
+        {key: clock.times() for key, clock in clocks.items()},
+        people,
+        {name: Times.of(times) for name, times in beside.items()},
+    )
 
 
 def machine() -> dict[str, object]:

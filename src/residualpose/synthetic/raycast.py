@@ -21,7 +21,8 @@ NEAR_M = 0.01
 """Surfaces nearer than this are not seen; solids around the camera are transparent."""
 TILE_W, TILE_H = 16, 8
 _NEVER = -1e9
-_NUMBER_MASK = 0xFFFFFF
+_NUMBER_BITS = 24
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
 _EDGES = np.array([(a, b) for a in range(8) for b in (a ^ 1, a ^ 2, a ^ 4) if a < b])
@@ -209,7 +210,7 @@ def _box_inverse_depth(forms: Tensor) -> Tensor:
         upper = torch.minimum(upper, bound(slot), out=upper)
     for slot in range(4, 9):
         lower = torch.maximum(lower, bound(slot), out=lower)
-    return torch.where((upper >= lower) & (upper > 0), upper, 0)
+    return upper.mul_((upper >= lower) & (upper > 0) & (upper <= 1 / NEAR_M))
 
 
 def _ellipsoid_inverse_depth(forms: Tensor) -> Tensor:
@@ -219,16 +220,15 @@ def _ellipsoid_inverse_depth(forms: Tensor) -> Tensor:
     beta = torch.addcmul(c[:, 0], c[:, 1], du).addcmul_(c[:, 2], dv)
     delta = torch.addcmul(c[:, 3], c[:, 4], du).addcmul_(c[:, 5], dv)
     delta.addcmul_(c[:, 6], du * du).addcmul_(c[:, 7], du * dv).addcmul_(c[:, 8], dv * dv)
-    inverse = beta + delta.clamp(min=0).sqrt_()
-    return torch.where((delta >= 0) & (beta > 0), inverse, 0)
+    inverse = delta.clamp(min=0).sqrt_().add_(beta)
+    return inverse.mul_((delta >= 0) & (beta > 0) & (inverse <= 1 / NEAR_M))
 
 
 def _keep_nearest(buffer: Tensor, tile: Tensor, inverse: Tensor, number: Tensor) -> None:
     """Z-buffer: the larger 1/z wins, then the lower number; order of writing does not matter."""
     # Bits of positive floats sort like the floats, so (1/z, number) fits one sortable integer.
-    inverse = torch.where(inverse <= 1 / NEAR_M, inverse, 0)
-    key = (inverse.view(torch.int32).long() << 24) | (_NUMBER_MASK - number[:, None])
-    key = torch.where(inverse > 0, key, 0)
+    key = inverse.view(torch.int32).long() << _NUMBER_BITS
+    key |= _NUMBER_MASK - number[:, None]
     buffer.scatter_reduce_(0, tile[:, None].expand_as(key), key, "amax")
 
 
@@ -239,7 +239,7 @@ def _unpack(
     images, rows, columns = tiles
     image = buffer.view(*tiles, TILE_H, TILE_W).transpose(2, 3)
     image = image.reshape(images, rows * TILE_H, columns * TILE_W)[:, :height, :width]
-    inverse = (image >> 24).to(torch.int32).view(torch.float32)
-    depth = torch.where(image > 0, 1 / inverse, 0)
-    number = torch.where(image > 0, _NUMBER_MASK - (image & _NUMBER_MASK), -1)
+    inverse = (image >> _NUMBER_BITS).to(torch.int32).view(torch.float32)
+    depth = torch.where(inverse > 0, 1 / inverse, 0)
+    number = torch.where(inverse > 0, _NUMBER_MASK - (image & _NUMBER_MASK), -1)
     return depth, number.to(torch.int32)

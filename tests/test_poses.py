@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,11 @@ def test_the_skeleton_is_a_tree_whose_mirror_swaps_sides() -> None:
         assert ITOP15.joints[partner] == swapped.replace("?", "right")
     limbs = {(ITOP15.mirror[a], ITOP15.mirror[b]) for a, b in ITOP15.limbs}
     assert limbs == set(ITOP15.limbs)
+
+
+def test_people_keep_their_numbers_in_a_selection(poses: Poses) -> None:
+    assert poses.person_id.tolist() == [0, 1]
+    assert poses[-1].person_id.tolist() == [1]
+    assert Poses.empty(CAMERA).person_id.shape == (0,)
+    with pytest.raises(ValueError, match=r"person_id: expected shape \(2,\), got \(1,\)"):
+        replace(poses, person_id=[7])

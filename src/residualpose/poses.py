@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Poses:
     """Camera of the input image."""
     skeleton: Skeleton = ITOP15
     """Names and limbs of the joints."""
+    person_id: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(P,) int64: who it is. Lasting numbers where people are followed, else 0, 1, ... in order."""
 
     def __post_init__(self) -> None:
         people, joints = len(self.person_score), len(self.skeleton.joints)
@@ -57,12 +59,17 @@ class Poses:
             "origin": (people, joints),
             "covariance_m2": (people, joints, 3, 3),
         }
-        for field, shape in expected.items():
-            dtype = np.uint8 if field == "origin" else np.float32
-            value = np.asarray(getattr(self, field), dtype=dtype)
+        for name, shape in expected.items():
+            dtype = np.uint8 if name == "origin" else np.float32
+            value = np.asarray(getattr(self, name), dtype=dtype)
             if value.shape != shape:
-                raise ValueError(f"Poses.{field}: expected shape {shape}, got {value.shape}")
-            object.__setattr__(self, field, value)
+                raise ValueError(f"Poses.{name}: expected shape {shape}, got {value.shape}")
+            object.__setattr__(self, name, value)
+        ids = np.asarray(self.person_id, dtype=np.int64)
+        ids = ids if ids.size else np.arange(people)
+        if ids.shape != (people,):
+            raise ValueError(f"Poses.person_id: expected shape {(people,)}, got {ids.shape}")
+        object.__setattr__(self, "person_id", ids)
 
     @classmethod
     def empty(cls, camera: Camera, skeleton: Skeleton = ITOP15) -> Poses:
@@ -82,7 +89,7 @@ class Poses:
         return Poses(
             self.joints_px[rows], self.joints_m[rows], self.joint_score[rows],
             self.person_score[rows], self.origin[rows], self.covariance_m2[rows],
-            self.camera, self.skeleton,
+            self.camera, self.skeleton, self.person_id[rows],
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Poses]:

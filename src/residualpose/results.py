@@ -31,12 +31,12 @@ class UnwritableError(ResidualPoseError):
 
 
 def poses_to_dict(poses: Poses) -> dict[str, object]:
-    """JSON-ready camera and `persons` of one frame; None for NaN, ids count from 0."""
+    """JSON-ready camera and `persons` of one frame; None for NaN."""
     return {
         "camera": poses.camera.to_dict(),
         "persons": [
             {
-                "id": person,
+                "id": int(poses.person_id[person]),
                 "score": _numbers(poses.person_score[person], _SCORE_DIGITS),
                 "joints_px": _numbers(poses.joints_px[person], _PIXEL_DIGITS),
                 "joints_m": _numbers(poses.joints_m[person], _METRE_DIGITS),

@@ -23,8 +23,9 @@ from residualpose.frames import DepthFrame
 if TYPE_CHECKING:
     from residualpose.datasets import Dataset
 
-MIN_VISIBLE = 3
-"""A rendered person with fewer joints in sight is not asked for, nor a mistake when found."""
+MIN_VISIBLE = 8
+"""A person with fewer joints in sight, less than half, is not asked for, nor a mistake when found:
+where all but an arm is hidden, the rest is anybody's guess."""
 
 
 @dataclass(frozen=True, slots=True)

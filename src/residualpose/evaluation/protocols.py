@@ -99,7 +99,7 @@ def _panoptic(kind: str, report: Report, name: str) -> ProtocolTable:
     )  # fmt: skip
     return ProtocolTable(
         f"{kind}, {report.frames} frames: 3D mAP at 10 cm, MPJPE with recall, PCKh at 0.5 in 2D",
-        "Everyone with at least 3 joints in sight is to be found. No published figures on these "
+        "Everyone with at least 8 joints in sight is to be found. No published figures on these "
         "frames under these rules are known to us: papers choose their own views.",
         ("method", "mAP", "MPJPE mm", "recall", "PCKh"),
         ((f"ours: {name}", *map(_number, values)),),

@@ -1,0 +1,9 @@
+"""People over time: who is who from frame to frame, and joints that move steadily.
+
+poses of a frame -> tracker (assignment, births, deaths) -> smoother (filter, bones) -> poses
+"""
+
+from residualpose.tracking.follower import Follower, follow
+from residualpose.tracking.tracker import Track, Tracker
+
+__all__ = ["Follower", "Track", "Tracker", "follow"]

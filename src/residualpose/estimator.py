@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from residualpose.pipeline.refine import Refiner
 from residualpose.poses import Origin, Poses
 from residualpose.skeleton import ITOP15, NECK, TORSO
 from residualpose.stream import default_workers, in_order, newest
+from residualpose.tracking.follower import follow_live, follow_stream
 
 MIN_PERSON_SCORE = 0.28
 MIN_JOINT_SCORE = 0.3
@@ -179,6 +181,8 @@ class PoseEstimator:
         camera: Camera | None = None,
         *,
         workers: int | None = None,
+        track: bool = False,
+        smooth: float = 0.0,
     ) -> Iterator[Poses]:
         """The people of each frame, in order: what calls one by one return, but sooner.
 
@@ -186,6 +190,9 @@ class PoseEstimator:
             frames: any iterable, read as needed; at most workers + 1 frames are held.
             camera: camera of all frames, where these are arrays.
             workers: frames worked on at a time. Default: one a core, at most 8.
+            track: people keep their `person_id` from frame to frame; poses come 2 frames later.
+            smooth: people are tracked and their joints move steadily, by what came before and 10
+                frames after: 0 is off, 1 suits people who walk, 4 is the most.
         """
         workers = default_workers() if workers is None else workers
         if workers < 1:
@@ -194,16 +201,26 @@ class PoseEstimator:
         if workers > 1 and self._one_thread is None:
             self._one_thread = Detector(self.model, threads=1)
         calls = [self._sibling() for _ in range(workers)]
-        return in_order(calls, (_as_frame(frame, camera) for frame in frames))
+        all_frames = (_as_frame(frame, camera) for frame in frames)
+        if track or smooth:
+            return follow_stream(partial(in_order, calls), all_frames, smooth)
+        return in_order(calls, all_frames)
 
     def live(
-        self, frames: Iterable[DepthFrame | np.ndarray], camera: Camera | None = None
+        self,
+        frames: Iterable[DepthFrame | np.ndarray],
+        camera: Camera | None = None,
+        *,
+        track: bool = False,
+        smooth: float = 0.0,
     ) -> Iterator[tuple[DepthFrame, Poses]]:
         """The newest frame at each time with its people; frames that come meanwhile are dropped.
 
-        Arguments as for `stream`; the frames are read in a thread of their own.
+        Arguments as for `stream`, but tracking and smoothing look back only and hold nothing up;
+        the frames are read in a thread of their own.
         """
-        return newest(self, (_as_frame(frame, camera) for frame in frames))
+        pairs = newest(self, (_as_frame(frame, camera) for frame in frames))
+        return follow_live(pairs, smooth) if track or smooth else pairs
 
     def _sibling(self) -> PoseEstimator:
         """The same estimator for another thread: what remembers anything is its own."""

@@ -54,7 +54,7 @@ def score_tracking(
         visible: (T, P, J) bool; people with few visible joints count neither way.
         rate_hz: Frames a second.
     """
-    frames, people = truth_m.shape[:2]
+    people = truth_m.shape[1]
     joints_m = np.full(truth_m.shape, np.nan)
     last: dict[int, int] = {}
     ids: set[int] = set()

@@ -78,8 +78,9 @@ def make_script(scene: str, seconds: float, seed: int = 0) -> Script:
         return Script((_leaver(rng, 2.4, seconds), _leaver(rng, 3.4, seconds)), shell)
     if scene == "sitting":
         x, y = _SEAT_XY_M
-        way = np.array([[0, -1.6, 4.0], [3, -0.5, 4.2], [4.6, x, y + 0.9], [5.8, x, y], [13.5, x, y],
-                        [16, -1.0, 2.4], [20, 1.2, 2.6]])  # fmt: skip
+        before = [[0, -1.6, 4.0], [3, -0.5, 4.2], [4.6, x, y + 0.9], [5.8, x, y]]
+        after = [[13.5, x, y], [16, -1.0, 2.4], [20, 1.2, 2.6]]
+        way = np.array(before + after)
         walk = walk_along(way, seconds, _SEATED_S, rng.uniform())
         return Script((walk,), shell, seated=0)
     raise UsageError(f"scene: expected one of {', '.join(SCENES)}, found {scene!r}")

@@ -3,7 +3,7 @@
 poses of a frame -> tracker (assignment, births, deaths) -> smoother (filter, bones) -> poses
 """
 
-from residualpose.tracking.follower import Follower, follow
+from residualpose.tracking.follower import Followed, Follower, follow, follow_stream
 from residualpose.tracking.tracker import Track, Tracker
 
-__all__ = ["Follower", "Track", "Tracker", "follow"]
+__all__ = ["Followed", "Follower", "Track", "Tracker", "follow", "follow_stream"]

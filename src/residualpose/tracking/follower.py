@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from residualpose.errors import UsageError
+from residualpose.frames import DepthFrame
 from residualpose.poses import Origin, Poses
 from residualpose.tracking.smoother import Smoother
 from residualpose.tracking.tracker import SURE_AFTER, Track, Tracker
@@ -29,6 +31,17 @@ class _Held(Generic[Payload]):
     poses: Poses
     tracks: list[Track | None]
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Followed(Generic[Payload]):
+    """One frame with its people followed."""
+
+    payload: Payload
+    """What came with the frame."""
+    poses: Poses
+    rows: np.ndarray
+    """(P,) place of each person among those that were found in the frame."""
 
 
 class Follower(Generic[Payload]):
@@ -62,7 +75,7 @@ class Follower(Generic[Payload]):
 
     def push(
         self, payload: Payload, poses: Poses, time_s: float | None = None
-    ) -> Iterator[tuple[Payload, Poses]]:
+    ) -> Iterator[Followed[Payload]]:
         """Take in one frame; yields the frame that is ready, if one is.
 
         Args:
@@ -79,7 +92,7 @@ class Follower(Generic[Payload]):
         if len(self._held) > self.lag_frames:
             yield self._ready(self._held.popleft())
 
-    def flush(self) -> Iterator[tuple[Payload, Poses]]:
+    def flush(self) -> Iterator[Followed[Payload]]:
         """The frames still held, at the end of the recording."""
         self._tracker.believe_all()
         while self._held:
@@ -113,27 +126,63 @@ class Follower(Generic[Payload]):
                 found = unseen[..., 0], unseen, np.full(joints, Origin.ABSENT)
             smoother.see(now, *found)
 
-    def _ready(self, held: _Held[Payload]) -> tuple[Payload, Poses]:
-        rows = [row for row, track in enumerate(held.tracks) if track is not None and track.id >= 0]
-        named = [track for track in held.tracks if track is not None and track.id >= 0]
+    def _ready(self, held: _Held[Payload]) -> Followed[Payload]:
+        sure = {row: t for row, t in enumerate(held.tracks) if t is not None and t.id >= 0}
+        kept, named = np.array(list(sure), np.int64), list(sure.values())
         ids = np.array([track.id for track in named], np.int64)
-        poses = replace(held.poses[rows], person_id=ids)
+        poses = replace(held.poses[kept], person_id=ids)
         if not self._smooth or not len(poses):
-            return held.payload, poses
+            return Followed(held.payload, poses, kept)
         ago = self._number - 1 - held.number
         steady = np.stack([self._smoothers[track].steady(ago)[0] for track in named])
         joints_m = np.where(np.isfinite(steady), steady, poses.joints_m)
         camera = poses.camera
         shift_px = camera.project(joints_m) - camera.project(poses.joints_m)
         joints_px = poses.joints_px + np.nan_to_num(shift_px)
-        return held.payload, replace(poses, joints_m=joints_m, joints_px=joints_px)
+        poses = replace(poses, joints_m=joints_m, joints_px=joints_px)
+        return Followed(held.payload, poses, kept)
 
 
 def follow(
     frames: Iterable[tuple[Payload, Poses, float | None]], smooth: float = 0.0, live: bool = False
-) -> Iterator[tuple[Payload, Poses]]:
+) -> Iterator[Followed[Payload]]:
     """All frames of one recording, each with its people followed; arguments as for Follower."""
     follower = Follower[Payload](smooth, live)
     for payload, poses, time_s in frames:
         yield from follower.push(payload, poses, time_s)
     yield from follower.flush()
+
+
+def follow_stream(
+    estimate: Callable[[Iterator[DepthFrame]], Iterator[Poses]],
+    frames: Iterable[DepthFrame],
+    smooth: float,
+) -> Iterator[Poses]:
+    """The poses of a recording's frames, followed by the frames' own times.
+
+    Args:
+        estimate: Frames to poses, in order, reading ahead if it likes.
+        frames: The recording.
+        smooth: As for Follower.
+    """
+    times: deque[float | None] = deque()
+
+    def noted() -> Iterator[DepthFrame]:
+        for frame in frames:
+            times.append(frame.time_s)
+            yield frame
+
+    found = ((None, poses, times.popleft()) for poses in estimate(noted()))
+    return (followed.poses for followed in follow(found, smooth))
+
+
+def follow_live(
+    pairs: Iterable[tuple[DepthFrame, Poses]], smooth: float
+) -> Iterator[tuple[DepthFrame, Poses]]:
+    """Frames of a camera with their poses, followed at once; without time stamps, by the clock."""
+
+    def timed() -> Iterator[tuple[DepthFrame, Poses, float | None]]:
+        for frame, poses in pairs:
+            yield frame, poses, monotonic() if frame.time_s is None else frame.time_s
+
+    return ((one.payload, one.poses) for one in follow(timed(), smooth, live=True))

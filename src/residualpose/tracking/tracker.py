@@ -74,7 +74,7 @@ class Tracker:
         return found
 
     def believe_all(self) -> None:
-        """Give numbers also to those who are new and were never missed: no more frames will come."""
+        """Number also the new ones who were never missed: no more frames will come."""
         for track in self.tracks:
             if track.id < 0 and not track.missed:
                 self._name(track)

@@ -12,7 +12,8 @@ import pytest
 
 import residualpose
 from residualpose import Camera, DepthFrame, Origin, Poses, ResidualPoseError, UsageError
-from residualpose.results import JsonlWriter, replacing
+from residualpose.results import replacing
+from residualpose.sinks.journal import JsonlWriter
 
 MODEL = {"name": "base", "sha256": "0" * 64}
 
@@ -137,12 +138,12 @@ class FullDisk(io.FileIO):
 def test_a_full_disk_leaves_whole_lines_or_nothing(
     tmp_path: Path, poses: Poses, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def open_full(path: Path) -> io.BufferedWriter:
-        disk = FullDisk(path.with_suffix(".tmp"), "xb")
+    def open_full(path: Path, mode: str) -> io.BufferedWriter:
+        disk = FullDisk(path, mode)
         disk.room = room
         return io.BufferedWriter(disk, 16)
 
-    monkeypatch.setattr("residualpose.results._temporary_beside", open_full)
+    monkeypatch.setattr("residualpose.sinks.journal._open_file", open_full)
     writer = JsonlWriter(tmp_path / "poses.jsonl", MODEL)
     with (
         pytest.raises(ResidualPoseError, match=r"poses\.jsonl: cannot be written \(No space"),

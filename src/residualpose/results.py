@@ -1,4 +1,4 @@
-"""Poses as files: JSON, COCO results, and the JSON lines of a run (schema "residualpose/1").
+"""Poses as JSON: one frame, COCO results, and the lines of a run (schema "residualpose/1").
 
 `results.schema.json`, beside this file, describes both kinds of line.
 """
@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
@@ -19,7 +17,7 @@ import numpy as np
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.frames import DepthFrame
 from residualpose.poses import Origin, Poses
-from residualpose.skeleton import ITOP15, Skeleton
+from residualpose.skeleton import Skeleton
 
 SCHEMA = "residualpose/1"
 
@@ -81,7 +79,7 @@ def save_poses(poses: Poses, path: Path) -> Path:
         raise UsageError(f"{path}: expected a name that ends in .json, found {path.suffix!r}")
     header = {**_common_header(poses.skeleton), **poses_to_dict(poses)}
     with replacing(path) as stream:
-        stream.write(_line(header).encode())
+        stream.write(json_line(header))
     return path
 
 
@@ -95,96 +93,38 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield stream
         temporary.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-class JsonlWriter:
-    """A header line and then a line a frame, moved to its final name when the run is over.
+def header_line(
+    model: Mapping[str, object], skeleton: Skeleton, **extra: object
+) -> dict[str, object]:
+    """The first line of a run: what all frames share."""
+    return {**_common_header(skeleton), "model": dict(model), **extra}
 
-    A run that did not go through keeps its complete lines: under the final name, or, if results of
-    an earlier run stand there, as NAME.partial.jsonl beside them. A run without a frame leaves
-    everything as it was.
-    """
 
-    def __init__(
-        self,
-        path: Path,
-        model: Mapping[str, object],
-        skeleton: Skeleton = ITOP15,
-        overwrite: bool = False,
-        **extra: object,
-    ) -> None:
-        """Prepare to write; nothing is on disk before the first frame.
+def frame_line(frame: DepthFrame, poses: Poses) -> dict[str, object]:
+    """The line of one frame."""
+    return {
+        "source": frame.source,
+        "frame": frame.index,
+        "time_s": frame.time_s,
+        "camera": {**frame.camera.to_dict(), "width": frame.width, "height": frame.height},
+        "persons": poses_to_dict(poses)["persons"],
+    }
 
-        Args:
-            path: Final name, such as DIR/poses.jsonl.
-            model: "name" and "sha256" of the model.
-            skeleton: Of all poses to come.
-            overwrite: Replace an earlier file at the end of a successful run.
-            **extra: Further JSON-ready entries of the header line.
 
-        Raises:
-            UsageError: the file exists and `overwrite` is off.
-        """
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path}: already there; choose another folder or add --overwrite")
-        self.path = path
-        self.frames = 0
-        self._header = {**_common_header(skeleton), "model": dict(model), **extra}
-        self._stream: IO[bytes] | None = None
-        self._complete_bytes = 0
+def json_line(data: Mapping[str, object]) -> bytes:
+    """Compact JSON and a line end."""
+    return (json.dumps(data, allow_nan=False, separators=(",", ":")) + "\n").encode()
 
-    def __enter__(self) -> JsonlWriter:
-        return self
 
-    def write(self, frame: DepthFrame, poses: Poses) -> None:
-        """Append one frame's people."""
-        people = poses_to_dict(poses)
-        camera = {**frame.camera.to_dict(), "width": frame.width, "height": frame.height}
-        line = {
-            "source": frame.source,
-            "frame": frame.index,
-            "time_s": frame.time_s,
-            "camera": camera,
-            "persons": people["persons"],
-        }
-        try:
-            if self._stream is None:
-                self._stream = _temporary_beside(self.path)
-                self._stream.write(_line(self._header).encode())
-            self._stream.write(_line(line).encode())
-            self._stream.flush()
-        except OSError as error:
-            raise _unwritable(self.path, error) from None
-        self._complete_bytes = self._stream.tell()
-        self.frames += 1
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close(complete=kind is None)
-
-    def close(self, complete: bool) -> None:
-        """Give the file its name; only a complete run takes the place of an earlier one."""
-        if self._stream is None:
-            return
-        temporary = Path(self._stream.name)
-        with suppress(OSError):  # what a full disk did not take was never a complete line
-            self._stream.close()
-        self._stream = None
-        if not self.frames:
-            temporary.unlink()
-            return
-        os.truncate(temporary, self._complete_bytes)
-        if not complete and self.path.exists():
-            self.path = self.path.with_suffix(".partial.jsonl")
-        temporary.replace(self.path)
+def unwritable(path: Path, error: OSError) -> UnwritableError:
+    """What to say of a file that the system did not take."""
+    return UnwritableError(f"{path}: cannot be written ({error.strerror})")
 
 
 def _common_header(skeleton: Skeleton) -> dict[str, object]:
@@ -203,14 +143,6 @@ def _numbers(values: np.ndarray, digits: int) -> object:
     listed = rounded.astype(object)
     listed[~np.isfinite(rounded)] = None
     return listed.tolist()
-
-
-def _unwritable(path: Path, error: OSError) -> UnwritableError:
-    return UnwritableError(f"{path}: cannot be written ({error.strerror})")
-
-
-def _line(data: Mapping[str, object]) -> str:
-    return json.dumps(data, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def _temporary_beside(path: Path) -> IO[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,6 +15,7 @@ from PIL import Image
 
 from residualpose import DepthFrame, Origin, Poses, UsageError
 from residualpose.cli.main import COMMANDS, main
+from residualpose.skeleton import ITOP15
 
 K = np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
 
@@ -44,7 +46,7 @@ class FakeStages:
 class FakeEstimator:
     """Stands for the networks, so that these tests are about files and words."""
 
-    model = SimpleNamespace(name="fake", sha256="f" * 64)
+    model = SimpleNamespace(name="fake", sha256="f" * 64, skeleton=ITOP15)
     interrupt_at: int | None = None
 
     def __init__(self, model: str | None = None, convention: str | None = None) -> None:
@@ -55,6 +57,9 @@ class FakeEstimator:
         if frame.index == self.interrupt_at:
             raise KeyboardInterrupt
         return FakeStages(frame)
+
+    def stream(self, frames: Iterable[DepthFrame]) -> Iterator[Poses]:
+        return (self.explain(frame).poses for frame in frames)
 
 
 @pytest.fixture(autouse=True)
@@ -205,7 +210,7 @@ BAD_REQUESTS = {
     "no source": (["predict", "--output", "{out}"], 2, "SOURCE"),
     "no output": (["predict", "{good}"], 2, "--output"),
     "unknown option": (["predict", "{good}", "--output", "{out}", "--speed", "9"], 2, "--speed"),
-    "unknown kind": (["predict", "{good}", "--output", "{out}", "--save", "gif"], 2, "gif"),
+    "unknown kind": (["predict", "{good}", "--output", "{out}", "--save", "bmp"], 2, "bmp"),
     "nothing to save": (["predict", "{good}", "--output", "{out}", "--save"], 2, "--save"),
     "unknown camera": (["predict", "{good}", "--output", "{out}", "--camera", "nokia"], 2, "nokia"),
     "impossible camera": (
@@ -340,10 +345,10 @@ def test_a_full_disk_ends_the_run_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def full(path: Path) -> None:
+    def full(path: Path, mode: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("residualpose.results._temporary_beside", full)
+    monkeypatch.setattr("residualpose.sinks.journal._open_file", full)
     out = tmp_path / "out"
     assert run("predict", good, stack, "--output", out, "--save", "jsonl") == 1
     errors = capfd.readouterr().err

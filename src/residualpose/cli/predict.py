@@ -17,22 +17,27 @@ Examples:
 from __future__ import annotations
 
 import sys
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from residualpose.cli.predict_output import KINDS, RunOutput, prepare_folder
+from residualpose.cli.predict_output import KINDS, RunOutput, open_journal, prepare_folder
+from residualpose.cli.progress import progress_bar
 from residualpose.cli.reporting import EXIT_DATA, EXIT_INTERRUPTED, complain
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.results import UnwritableError
+from residualpose.sinks.journal import JsonlWriter
 from residualpose.sources import FrameSource, open_source
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from residualpose.estimator import PoseEstimator
+    from residualpose.frames import DepthFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +62,57 @@ class Options:
     ] = None
     """Place joints where that data set's labels place them. Default: our own convention."""
     save: Annotated[
-        tuple[Literal["jsonl", "png", "html"], ...], tyro.conf.arg(metavar="jsonl|png|html ...")
-    ] = KINDS
-    """What to write, any of the three; jsonl alone is quickest."""
+        tuple[
+            Literal[
+                "jsonl",
+                "png",
+                "html",
+                "csv",
+                "coco",
+                "openpose",
+                "c3d",
+                "trc",
+                "mp4",
+                "gif",
+            ],
+            ...,
+        ],
+        tyro.conf.arg(metavar="jsonl|png|html|csv|... ..."),
+    ] = ("jsonl", "png", "html")
+    """What to write: jsonl, png, html, csv, coco, openpose, c3d, trc, mp4, gif. Without png
+    and html frames are worked on side by side, which is quickest."""
+    fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = 30.0
+    """Frames a second, for a recording that holds no times."""
     overwrite: bool = False
     """Replace the results of an earlier run in DIR."""
+    resume: bool = False
+    """Go on with a run that was cut short, with the same options: frames that are done stay."""
 
 
 def run(options: Options) -> int:
     """Process every source; files that cannot be read are reported and the others go on."""
-    if not options.source:
-        raise UsageError("give at least one SOURCE (see residualpose predict --help)")
-    if not options.save:
-        raise UsageError("--save needs at least one of jsonl, png, html")
+    _check(options)
     sources, failures = _open_all(options)
     if not sources:
         return EXIT_DATA
     from residualpose.estimator import PoseEstimator
 
     estimate = PoseEstimator(options.model, convention=options.convention)
-    prepare_folder(options.output, options.save, options.overwrite)
-    model = {"name": estimate.model.name, "sha256": estimate.model.sha256}
-    skeleton = estimate.model.skeleton
-    output = RunOutput(options.output, options.save, model, options.convention, skeleton, failures)
+    prepare_folder(options.output, options.save, options.overwrite, options.resume)
+    journal = open_journal(
+        options.output,
+        {"name": estimate.model.name, "sha256": estimate.model.sha256},
+        estimate.model.skeleton,
+        options.convention,
+        {"camera": options.camera, "depth_unit": options.depth_unit},
+        options.save,
+        options.resume,
+    )
+    _check_sources(journal, sources)
+    output = RunOutput(options.output, options.save, journal, sources, options.fps)
+    output.failures = failures
     try:
-        with output, _progress() as progress:
+        with output, progress_bar("frames") as progress:
             _process(sources, estimate, output, progress)
     except KeyboardInterrupt:
         complain("predict", f"interrupted; kept {output.summary()}")
@@ -89,6 +120,28 @@ def run(options: Options) -> int:
     if output.frames:
         sys.stdout.write(f"{output.summary()}\n")
     return EXIT_DATA if output.failures else 0
+
+
+def _check(options: Options) -> None:
+    if not options.source:
+        raise UsageError("give at least one SOURCE (see residualpose predict --help)")
+    if not options.save:
+        raise UsageError(f"--save needs at least one of {', '.join(KINDS)}")
+    if options.overwrite and options.resume:
+        raise UsageError("--overwrite begins again and --resume goes on: give one of them")
+    if not 0 < options.fps < 1e4:
+        raise UsageError(f"--fps: expected frames a second, found {options.fps}")
+
+
+def _check_sources(journal: JsonlWriter, sources: list[FrameSource]) -> None:
+    """A run is resumed with its own sources, in which there may be more by now."""
+    known = {str(file.path) for source in sources for file in source.files}
+    strange = next((name for name, _ in journal.done if name not in known), None)
+    if strange is not None:
+        raise UsageError(
+            f"{journal.path}: holds frames of {strange}, which is not among the sources: give the "
+            "same sources, or add --overwrite"
+        )
 
 
 def _open_all(options: Options) -> tuple[list[FrameSource], int]:
@@ -110,18 +163,14 @@ def _process(
 ) -> None:
     """Estimate and write every frame; a file that breaks is reported and given up."""
     frames_ahead = len(sources)  # at least one a file, until each is opened
-    task = progress.add_task("frames", total=frames_ahead)
+    task = progress.add_task("frames", total=frames_ahead, note="")
     for source in sources:
         try:
             count = len(source)
             frames_ahead += count - 1
             progress.update(task, total=frames_ahead)
-            with output.file(source, count) as pictures:
-                for frame in source:
-                    stages = estimate.explain(frame)
-                    output.add(frame, stages.poses)
-                    pictures.add(frame, stages)
-                    progress.advance(task)
+            for _ in _frames_done(source, count, estimate, output):
+                progress.advance(task)
         except (UsageError, UnwritableError):
             raise
         except ResidualPoseError as error:
@@ -129,17 +178,30 @@ def _process(
             output.failures += 1
 
 
-def _progress() -> Progress:
-    """A bar on standard error, silent where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+def _frames_done(
+    source: FrameSource, count: int, estimate: PoseEstimator, output: RunOutput
+) -> Iterator[None]:
+    """Do one frame after the other, with its pictures if there are to be any."""
+    if not output.draws:
+        waiting: deque[DepthFrame] = deque()
 
-    console = Console(stderr=True)
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
+        def ahead() -> Iterator[DepthFrame]:
+            for frame in source:
+                if not output.has(frame):
+                    waiting.append(frame)
+                    yield frame
+
+        for poses in estimate.stream(ahead()):
+            output.add(waiting.popleft(), poses)
+            yield
+        return
+    with output.file(source, count) as pictures:
+        for number, frame in enumerate(source):
+            done = output.has(frame)
+            if not done or pictures.page_needs(number):
+                stages = estimate.explain(frame)
+                # The line says that the frame is done: it comes last.
+                pictures.add(number, frame, stages)
+                if not done:
+                    output.add(frame, stages.poses)
+            yield

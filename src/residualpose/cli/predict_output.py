@@ -1,47 +1,50 @@
-"""What `residualpose predict` leaves in its folder: JSON lines, pictures, pages."""
+"""What `residualpose predict` leaves in its folder: JSON lines, what is made of them, pictures."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from residualpose import __version__
+from residualpose.cli.predict_pictures import Pictures
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.frames import DepthFrame
 from residualpose.poses import Poses
-from residualpose.results import JsonlWriter, replacing
+from residualpose.results import UnwritableError
+from residualpose.sinks.export import EXPORTS
+from residualpose.sinks.journal import JsonlWriter, partial_of
+from residualpose.sinks.run import Run
 from residualpose.skeleton import Skeleton
 from residualpose.sources import FrameSource
 
-if TYPE_CHECKING:
-    from residualpose.drawing.html import PageFrame
-    from residualpose.estimator import Stages
+_JSONL, _JOURNAL = "poses.jsonl", ".poses.jsonl"
+"""Lines that were asked for, and lines that only serve to go on and to make the other files."""
 
-Kind = Literal["jsonl", "png", "html"]
-
-KINDS: tuple[Kind, ...] = ("jsonl", "png", "html")
-
-_PATTERNS: dict[Kind, tuple[str, ...]] = {
-    "jsonl": ("poses.jsonl",),
+_PATTERNS: dict[str, tuple[str, ...]] = {
+    "jsonl": (_JSONL,),
     "png": ("*_2d.png", "*_3d_completed.png", "*_3d_refined.png"),
     "html": ("*.html",),
+    **{kind: (exporter.pattern,) for kind, exporter in EXPORTS.items()},
 }
+KINDS = tuple(_PATTERNS)
+"""What can be saved."""
 
-_PAGE_FRAMES = 24
-"""Frames shown in the page of one recording, evenly spread: a page of hundreds opens slowly."""
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+"""Files that `results.replacing` had not finished when a run was killed."""
 
 
-def prepare_folder(folder: Path, kinds: tuple[Kind, ...], overwrite: bool) -> None:
+def prepare_folder(
+    folder: Path, kinds: tuple[str, ...], overwrite: bool = False, resume: bool = False
+) -> None:
     """Make the folder and make sure that no earlier result is lost.
 
     Raises:
-        UsageError: it holds such results and `overwrite` is off, or it is no folder.
+        UsageError: it holds such results and both switches are off, or it is no folder.
         ResidualPoseError: it cannot be made or written.
     """
     try:
@@ -52,50 +55,66 @@ def prepare_folder(folder: Path, kinds: tuple[Kind, ...], overwrite: bool) -> No
         raise ResidualPoseError(f"{folder}: cannot be made ({error.strerror})") from None
     if not os.access(folder, os.W_OK):
         raise ResidualPoseError(f"{folder}: cannot be written (permission denied)")
+    if resume:
+        _remove(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name))
+        return
     patterns = [pattern for kind in kinds for pattern in _PATTERNS[kind]]
     earlier = next((path for pattern in patterns for path in folder.glob(pattern)), None)
-    if earlier is not None and not overwrite:
+    if overwrite:
+        return
+    unfinished = partial_of(folder / journal_name(kinds))
+    if unfinished.exists():
+        raise UsageError(
+            f"{unfinished}: a run that was cut short; add --resume to go on, --overwrite to begin "
+            "again, or choose another folder"
+        )
+    if earlier is not None:
         raise UsageError(
             f"{earlier}: results of an earlier run; choose another folder or add --overwrite"
         )
 
 
+def journal_name(kinds: tuple[str, ...]) -> str:
+    """The file of the lines: hidden where nobody asked for it."""
+    return _JSONL if "jsonl" in kinds else _JOURNAL
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 class RunOutput:
-    """The results of one run; `poses.jsonl` takes its final name when the run is left."""
+    """The results of one run; the journal and what is made of it get their names at its end."""
 
     def __init__(
         self,
         folder: Path,
-        kinds: tuple[Kind, ...],
-        model: Mapping[str, object],
-        convention: str | None,
-        skeleton: Skeleton,
-        failures: int,
+        kinds: tuple[str, ...],
+        journal: JsonlWriter,
+        sources: list[FrameSource],
+        fps: float,
     ) -> None:
         """Write `kinds` into a folder made by `prepare_folder`; nothing happens before a frame.
 
         Args:
             folder: For all files of the run.
             kinds: What to write.
-            model: "name" and "sha256", for the header line.
-            convention: Of the joints, for the header line.
-            skeleton: Of all poses to come.
-            failures: Files given up so far.
+            journal: The lines, which are also what exports are made of.
+            sources: All of the run, in order.
+            fps: Frames a second where a recording holds no times.
         """
-        self.frames = 0
         self.people = 0
-        self.failures = failures
+        self.failures = 0
         self._folder = folder
         self._kinds = kinds
+        self._journal = journal
+        self._sources = sources
+        self._fps = fps
         self._stems: dict[str, Path] = {}
-        self._jsonl = JsonlWriter(
-            folder / "poses.jsonl",
-            model,
-            skeleton,
-            overwrite=True,  # prepare_folder has asked
-            convention=convention,
-            version=__version__,
-        )
 
     def __enter__(self) -> RunOutput:
         return self
@@ -106,13 +125,28 @@ class RunOutput:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._jsonl.close(complete=kind is None and not self.failures)
+        complete = kind is None and not self.failures
+        self._journal.close(complete)
+        if self.frames and kind not in (UnwritableError, GeneratorExit):
+            self._export(complete)
+
+    @property
+    def draws(self) -> bool:
+        """Whether there are pictures of every frame."""
+        return "png" in self._kinds or "html" in self._kinds
+
+    @property
+    def frames(self) -> int:
+        """Frames in the results, those of earlier parts of the run included."""
+        return self._journal.frames
+
+    def has(self, frame: DepthFrame) -> bool:
+        """Whether an earlier part of the run did this frame."""
+        return self._journal.has(frame.source, frame.index)
 
     def add(self, frame: DepthFrame, poses: Poses) -> None:
-        """Append one frame to the numbers."""
-        if "jsonl" in self._kinds:
-            self._jsonl.write(frame, poses)
-        self.frames += 1
+        """Append one frame: from here on it is done, so its pictures must be there."""
+        self._journal.write(frame, poses)
         self.people += len(poses)
 
     @contextmanager
@@ -130,10 +164,27 @@ class RunOutput:
         """One line for the terminal."""
         if not self.frames:
             return "nothing"
-        files = {"jsonl": self._jsonl.path.name, "png": "*.png", "html": "*.html"}
+        files = {kind: patterns[0] for kind, patterns in _PATTERNS.items()}
+        files["png"], files["jsonl"] = "*.png", self._journal.path.name
         where = ", ".join(str(self._folder / files[kind]) for kind in KINDS if kind in self._kinds)
         people = f"{self.people} {'person' if self.people == 1 else 'people'}"
         return f"{people} in {self.frames} frame{'s' if self.frames > 1 else ''}: {where}"
+
+    def _export(self, complete: bool) -> None:
+        """Make the other files of the journal, and drop it where it was not asked for."""
+        journal, whole = self._journal.path, self._folder / "poses"
+        run = Run(journal, tuple(self._sources), self._fps)
+        for kind in self._kinds:
+            if kind not in EXPORTS:
+                continue
+            taken = next(self._folder.glob(_PATTERNS[kind][0]), None) is not None
+            # An earlier result gives way only to a complete one.
+            partial = taken and not complete
+            EXPORTS[kind].write(run, whole.with_name("poses.partial") if partial else whole)
+        if complete:
+            _remove(self._folder.glob("poses.partial*"))
+            if "jsonl" not in self._kinds:
+                journal.unlink()
 
     def _stem(self, source: FrameSource) -> str:
         """File name without its ending; numbered where two folders hold the same name."""
@@ -144,69 +195,23 @@ class RunOutput:
         return stem
 
 
-class Pictures:
-    """The pictures of one file and the page that shows them together."""
-
-    def __init__(self, folder: Path, stem: str, kinds: tuple[Kind, ...], count: int) -> None:
-        self._folder = folder
-        self._stem = stem
-        self._kinds = kinds
-        self._count = count
-        self._seen = 0
-        chosen = np.linspace(0, count - 1, min(count, _PAGE_FRAMES)).round().astype(int)
-        self._on_page = set(chosen.tolist()) if "html" in kinds else set()
-        self._page: list[PageFrame] = []
-
-    def add(self, frame: DepthFrame, stages: Stages) -> None:
-        """Draw one frame, and keep it if it goes on the page."""
-        if self._seen in self._on_page:
-            self._page.append(_page_frame(frame, stages))
-        self._seen += 1
-        if "png" in self._kinds:
-            self._draw(frame, stages)
-
-    def write_page(self) -> None:
-        """Write the interactive page of the frames so far, if there are any."""
-        if not self._page:
-            return
-        from residualpose.drawing.html import render_html
-
-        with replacing(self._folder / f"{self._stem}.html") as stream:
-            stream.write(render_html(self._page).encode())
-        self._page = []
-
-    def _draw(self, frame: DepthFrame, stages: Stages) -> None:
-        from residualpose.drawing.overlay import draw_overlay_large
-        from residualpose.drawing.pose3d import draw_pose3d
-
-        alone = self._count == 1 and frame.index == 0
-        name = self._stem if alone else f"{self._stem}_{frame.index:06d}"
-        poses = stages.poses
-        self._save(f"{name}_2d.png", draw_overlay_large(frame.depth_m, poses))
-        for stage, joints_m in (
-            ("completed", stages.completed_m),
-            ("refined", stages.refined_m),
-        ):
-            picture = draw_pose3d(
-                frame.depth_m, frame.camera, joints_m, poses.origin, poses.skeleton
-            )
-            self._save(f"{name}_3d_{stage}.png", picture)
-
-    def _save(self, name: str, picture: np.ndarray) -> None:
-        from PIL import Image
-
-        with replacing(self._folder / name) as stream:
-            Image.fromarray(picture).save(stream, "PNG")
-
-
-def _page_frame(frame: DepthFrame, stages: Stages) -> PageFrame:
-    """What the page needs of a frame: less than all of its stages, so that maps can be freed."""
-    from residualpose.drawing.html import PageFrame
-
-    return PageFrame(
-        f"{Path(frame.source).name} frame {frame.index}",
-        frame.depth_m,
-        frame.camera,
-        stages.poses,
-        {"lifted": stages.lifted_m, "completed": stages.completed_m},
+def open_journal(
+    folder: Path,
+    model: Mapping[str, object],
+    skeleton: Skeleton,
+    convention: str | None,
+    request: Mapping[str, object],
+    kinds: tuple[str, ...],
+    resume: bool,
+) -> JsonlWriter:
+    """The lines of a run into a folder made by `prepare_folder`."""
+    return JsonlWriter(
+        folder / journal_name(kinds),
+        model,
+        skeleton,
+        overwrite=not resume,  # prepare_folder has asked
+        resume=resume,
+        convention=convention,
+        request=dict(request),
+        version=__version__,
     )

@@ -71,7 +71,7 @@ def test_nothing_there_is_said(tmp_path: Path, source: str) -> None:
         open_source(f"{tmp_path}/empty/{source}")
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "clip.mp4", "a.h5.gz", "noending"])
+@pytest.mark.parametrize("name", ["notes.txt", "clip.mp4", "a.npy.gz", "noending"])
 def test_other_formats_name_the_known_ones(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
     with pytest.raises(ResidualPoseError, match=r"expected one of \.npy.*found"):

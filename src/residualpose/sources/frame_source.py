@@ -14,8 +14,9 @@ from residualpose.sources.exr import read_exr
 from residualpose.sources.images import read_image
 from residualpose.sources.itop_h5 import read_itop_h5
 from residualpose.sources.kinoptic_dat import read_kinoptic
-from residualpose.sources.listing import Selection, list_files
+from residualpose.sources.listing import Selection, ending, list_files
 from residualpose.sources.mat import read_mat
+from residualpose.sources.plain import read_tar
 from residualpose.sources.raw import Recording
 from residualpose.sources.units import parse_unit, to_metres
 
@@ -29,8 +30,8 @@ READERS: dict[str, Callable[[Path], Recording]] = {
     ".exr": read_exr,
     ".h5": read_itop_h5,
     ".hdf5": read_itop_h5,
-    ".gz": read_itop_h5,
-    ".dat": read_kinoptic,
+    ".h5.gz": read_itop_h5,
+    "depthdata.dat": read_kinoptic,
 }
 """The reader of each file name ending. A reader imports its library when it is called."""
 
@@ -85,8 +86,9 @@ def open_source(
     """Open a file, folder or glob of depth images.
 
     Args:
-        source: .npy, .npz, .mat, 16-bit .png, .tif, .exr or ITOP-style .h5; a folder or a glob
-            of them; "FILE:START:STOP[:STEP]" for some frames of a recording.
+        source: .npy, .npz, .mat, 16-bit .png, .tif, .exr or ITOP-style .h5; a ROS bag; a tar or a
+            folder with camera.json; a folder or a glob of files; "FILE:START:STOP[:STEP]" for some
+            frames of a recording.
         camera: A Camera, a preset, a .json file or "fx,fy,cx,cy". None: the file's own K or the
             camera.json beside it.
         depth_unit: "m", "mm" or metres per stored unit. None: integers are millimetres, floats
@@ -100,11 +102,11 @@ def open_source(
     unit_m = parse_unit(depth_unit)
     if isinstance(camera, str):
         Camera.parse(camera)  # a wrong name is reported before any file is opened
-    files = list_files(str(source), tuple(READERS), frames or slice(None))
+    files = list_files(str(source), tuple(READERS), frames or slice(None), _is_recording)
     for file in files:
         if not file.path.exists():
             raise ResidualPoseError(f"{file.path}: no such file, folder or glob")
-        if file.path.suffix.lower() not in READERS:
+        if ending(file.path) not in READERS:
             raise ResidualPoseError(
                 f"{file.path}: expected one of {', '.join(READERS)}, "
                 f"found {file.path.suffix or 'no file name ending'}"
@@ -112,8 +114,20 @@ def open_source(
     return FrameSource(tuple(files), camera, unit_m)
 
 
+def _reader(path: Path) -> Callable[[Path], Recording] | None:
+    """What reads a file or folder; None for what we do not know."""
+    if path.is_dir():
+        return next((reader for tell, reader in FOLDERS if tell(path)), None)
+    suffix = path.suffix.lower()
+    return read_tar if path.name.lower().endswith(".tar.gz") else READERS.get(suffix)
+
+
+def _is_recording(path: Path) -> bool:
+    return path.is_dir() and any(tell(path) for tell, _ in FOLDERS)
+
+
 def _open(file: Selection) -> tuple[Recording, range]:
-    recording = READERS[file.path.suffix.lower()](file.path)
+    recording = READERS[ending(file.path)](file.path)
     indices = range(recording.count)[file.frames]
     if not indices:
         raise UsageError(

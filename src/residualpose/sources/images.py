@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -28,6 +29,15 @@ def read_image(path: Path) -> Recording:
         _check_page(path, image.mode, image.size)
         count = getattr(image, "n_frames", 1)
     return Recording(count, partial(_pages, path))
+
+
+def decode_image(path: Path, stream: IO[bytes]) -> np.ndarray:
+    """The (H, W) stored numbers of one image that is inside of `path`."""
+    from PIL import Image
+
+    with _decoding(path), Image.open(stream) as image:
+        _check_page(path, image.mode, image.size)
+        return np.array(image)
 
 
 def _pages(path: Path, indices: range) -> Iterator[RawDepth]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -11,6 +12,7 @@ from residualpose.errors import ResidualPoseError, UsageError
 
 _RANGE = re.compile(r"(?P<path>.+?):(?P<range>-?\d+|-?\d*:-?\d*(?::-?\d*)?)$")
 _ALL = slice(None)
+_LONG_ENDINGS = (".h5.gz", "depthdata.dat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,17 @@ class Selection:
     frames: slice
 
 
-def list_files(source: str, suffixes: tuple[str, ...], frames: slice = _ALL) -> list[Selection]:
+def list_files(
+    source: str,
+    suffixes: tuple[str, ...],
+    frames: slice = _ALL,
+    is_recording: Callable[[Path], bool] = lambda _: False,
+) -> list[Selection]:
     """The files behind a source, in natural order (frame9 before frame10).
 
     "FILE:5" is one frame of a recording and "FILE:START:STOP[:STEP]" a Python slice of it; of a
-    folder or a glob the slice selects files. `frames` says the same in code.
+    folder or a glob the slice selects files. `frames` says the same in code. A folder that
+    `is_recording` says is one recording counts as a file.
 
     Raises:
         ResidualPoseError: nothing there.
@@ -36,8 +44,10 @@ def list_files(source: str, suffixes: tuple[str, ...], frames: slice = _ALL) -> 
         raise UsageError(f"{source}: frames are given in the source and as an argument")
     wanted = chosen or frames
     path = Path(text)
+    if path.is_dir() and is_recording(path):
+        return [Selection(path, wanted)]
     if path.is_dir():
-        found = [p for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file()]
+        found = [p for p in path.iterdir() if ending(p) in suffixes and p.is_file()]
         where = f"folder with {', '.join(suffixes)} files"
     elif path.exists() or not any(mark in text for mark in "*?["):
         return [Selection(path, wanted)]
@@ -52,6 +62,12 @@ def list_files(source: str, suffixes: tuple[str, ...], frames: slice = _ALL) -> 
     if not files:
         raise UsageError(f"{source}: the range selects none of {len(found)} files")
     return [Selection(file, _ALL) for file in files]
+
+
+def ending(path: Path) -> str:
+    """How a file's name ends, in small letters, where .gz and .dat alone say too little."""
+    name = path.name.lower()
+    return next((end for end in _LONG_ENDINGS if name.endswith(end)), path.suffix.lower())
 
 
 def _split_range(source: str) -> tuple[str, slice | None]:

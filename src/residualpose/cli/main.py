@@ -17,13 +17,15 @@ from residualpose.errors import ResidualPoseError, UsageError
 
 COMMANDS: dict[str, str] = {
     "predict": "find the people in depth images: numbers, pictures, an interactive page",
+    "record": "copy any source to a folder of 16-bit PNG with its camera and times",
     "models": "list the bundled models",
     "eval": "score a model on labelled frames",
     "data check": "look at recorded data sets: what is there, and what is wrong with it",
     "bench": "time each stage on this machine",
     "bench synth": "time rendering beside the training that it feeds",
     "synth": "render people in rooms to train on",
-    "train": "train the 2D network, the limb prior or the refiner",
+    "train": "train the 2D network, or fine-tune a model to a camera",
+    "fit": "fit the limb prior or the refiner to data",
     "export": "put trained parts together to a model",
 }
 """Subcommand -> what it does, for the overview. NAME lives in `residualpose.cli.NAME` (with _ for a

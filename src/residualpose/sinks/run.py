@@ -96,6 +96,7 @@ def _record(line: dict[str, Any], skeleton: Skeleton) -> FrameRecord:
     numbers = (stored[key] for key in ("fx", "fy", "cx", "cy"))
     camera = Camera(*numbers, tuple(stored.get("distortion", ())), stored.get("name", ""))
     people, joints = len(persons), len(skeleton.joints)
+    ids = tuple(person["id"] for person in persons)
 
     def column(key: str, *shape: int) -> np.ndarray:
         values = np.array([person[key] for person in persons], dtype=np.float32)  # None is NaN
@@ -105,8 +106,9 @@ def _record(line: dict[str, Any], skeleton: Skeleton) -> FrameRecord:
         column("joints_px", joints, 2), column("joints_m", joints, 3),
         column("joint_score", joints), column("score"), column("origin", joints),
         np.full((people, joints, 3, 3), np.nan), camera, skeleton,
+        np.array(ids, np.int64),
     )  # fmt: skip
     return FrameRecord(
         line["source"], line["frame"], line["time_s"], (stored["width"], stored["height"]),
-        tuple(person["id"] for person in persons), poses,
+        ids, poses,
     )  # fmt: skip

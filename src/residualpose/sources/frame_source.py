@@ -16,8 +16,9 @@ from residualpose.sources.itop_h5 import read_itop_h5
 from residualpose.sources.kinoptic_dat import read_kinoptic
 from residualpose.sources.listing import Selection, ending, list_files
 from residualpose.sources.mat import read_mat
-from residualpose.sources.plain import read_tar
+from residualpose.sources.plain import is_plain_folder, read_plain_folder, read_tar
 from residualpose.sources.raw import Recording
+from residualpose.sources.ros_bag import is_ros2_folder, read_ros_bag
 from residualpose.sources.units import parse_unit, to_metres
 
 READERS: dict[str, Callable[[Path], Recording]] = {
@@ -32,8 +33,20 @@ READERS: dict[str, Callable[[Path], Recording]] = {
     ".hdf5": read_itop_h5,
     ".h5.gz": read_itop_h5,
     "depthdata.dat": read_kinoptic,
+    ".tar": read_tar,
+    ".tar.gz": read_tar,
+    ".tgz": read_tar,
+    ".bag": read_ros_bag,
+    ".db3": read_ros_bag,
+    ".mcap": read_ros_bag,
 }
 """The reader of each file name ending. A reader imports its library when it is called."""
+
+FOLDERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Recording]], ...] = (
+    (is_plain_folder, read_plain_folder),
+    (is_ros2_folder, read_ros_bag),
+)
+"""Folders that are one recording: how to tell, and the reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,7 @@ def open_source(
     for file in files:
         if not file.path.exists():
             raise ResidualPoseError(f"{file.path}: no such file, folder or glob")
-        if ending(file.path) not in READERS:
+        if _reader(file.path) is None:
             raise ResidualPoseError(
                 f"{file.path}: expected one of {', '.join(READERS)}, "
                 f"found {file.path.suffix or 'no file name ending'}"
@@ -118,8 +131,7 @@ def _reader(path: Path) -> Callable[[Path], Recording] | None:
     """What reads a file or folder; None for what we do not know."""
     if path.is_dir():
         return next((reader for tell, reader in FOLDERS if tell(path)), None)
-    suffix = path.suffix.lower()
-    return read_tar if path.name.lower().endswith(".tar.gz") else READERS.get(suffix)
+    return READERS.get(ending(path))
 
 
 def _is_recording(path: Path) -> bool:
@@ -127,7 +139,10 @@ def _is_recording(path: Path) -> bool:
 
 
 def _open(file: Selection) -> tuple[Recording, range]:
-    recording = READERS[ending(file.path)](file.path)
+    reader = _reader(file.path)
+    if reader is None:
+        raise ResidualPoseError(f"{file.path}: no such file")
+    recording = reader(file.path)
     indices = range(recording.count)[file.frames]
     if not indices:
         raise UsageError(

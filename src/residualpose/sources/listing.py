@@ -12,7 +12,7 @@ from residualpose.errors import ResidualPoseError, UsageError
 
 _RANGE = re.compile(r"(?P<path>.+?):(?P<range>-?\d+|-?\d*:-?\d*(?::-?\d*)?)$")
 _ALL = slice(None)
-_LONG_ENDINGS = (".h5.gz", "depthdata.dat")
+_LONG_ENDINGS = (".tar.gz", ".h5.gz", "depthdata.dat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,15 @@ def list_files(
     if path.is_dir() and is_recording(path):
         return [Selection(path, wanted)]
     if path.is_dir():
-        found = [p for p in path.iterdir() if ending(p) in suffixes and p.is_file()]
+        inside = (p for p in path.iterdir() if p.is_file() or is_recording(p))
+        found = [p for p in inside if ending(p) in suffixes or p.is_dir()]
         where = f"folder with {', '.join(suffixes)} files"
     elif path.exists() or not any(mark in text for mark in "*?["):
         return [Selection(path, wanted)]
     else:
         # Path.glob refuses absolute patterns.
         matches = glob(text, recursive=True)  # noqa: PTH207
-        found = [Path(p) for p in matches if Path(p).is_file()]
+        found = [p for p in map(Path, matches) if p.is_file() or is_recording(p)]
         where = "glob that matches files"
     if not found:
         raise ResidualPoseError(f"{text}: expected a {where}, found none")

@@ -35,10 +35,10 @@ model: $(VENV)/.dev
 	$(SYNTH) --out $(OUT)/data
 	$(SYNTH) --out $(OUT)/held_out --seed 1 --shards $(HELD_OUT_SHARDS)
 	$(BIN)/residualpose train maps --config $(CONFIG) --data $(OUT)/data --out $(OUT)/maps
-	$(BIN)/residualpose train prior --config $(CONFIG) --data $(OUT)/data --out $(OUT)/prior.npz
+	$(BIN)/residualpose fit prior --config $(CONFIG) --data $(OUT)/data --out $(OUT)/prior.npz
 	$(BIN)/residualpose export --run $(OUT)/maps --prior $(OUT)/prior.npz \
 		--out $(OUT)/detector --overwrite
-	$(BIN)/residualpose train refiner --config $(CONFIG) --data $(OUT)/held_out \
+	$(BIN)/residualpose fit refiner --config $(CONFIG) --data $(OUT)/held_out \
 		--model $(OUT)/detector --out $(OUT)/refiner.onnx
 	$(BIN)/residualpose export --run $(OUT)/maps --prior $(OUT)/prior.npz \
 		--refiner $(OUT)/refiner.onnx --out $(OUT)/model --name base --overwrite

@@ -127,6 +127,14 @@ class PoseEstimator:
                 f"convention {convention!r}: the joints of model {self.model.name} are those of "
                 f"{self.model.skeleton.name} already; only models of {ITOP15.name} can be moved"
             )
+        if self.model.released:
+            from residualpose.released_folder import open_released
+
+            if convention is not None:
+                raise UsageError(f"convention: model {self.model.name} brings its own")
+            self._released = open_released(self.model)
+            return
+        self._released = None
         self._detector = Detector(self.model)
         self._one_thread: Detector | None = None
         self._prior = LimbPrior.load_npz(self.model.path / "prior.npz")
@@ -148,6 +156,8 @@ class PoseEstimator:
     def explain(self, depth_m: np.ndarray | DepthFrame, camera: Camera | None = None) -> Stages:
         """Every stage of one depth image; arguments as for a call."""
         frame = _as_frame(depth_m, camera)
+        if self._released is not None:
+            return self._released.explain(frame)
         maps, people = self._detector(frame)
         completed = complete_people(
             self._prior, people.joints_m, people.origin, people.covariance_m2
@@ -198,7 +208,7 @@ class PoseEstimator:
         if workers < 1:
             raise UsageError(f"workers: expected at least 1, got {workers}")
         # With several frames at a time, several threads a frame would only get in each other's way.
-        if workers > 1 and self._one_thread is None:
+        if self._released is None and workers > 1 and self._one_thread is None:
             self._one_thread = Detector(self.model, threads=1)
         calls = [self._sibling() for _ in range(workers)]
         all_frames = (_as_frame(frame, camera) for frame in frames)
@@ -225,12 +235,16 @@ class PoseEstimator:
     def _sibling(self) -> PoseEstimator:
         """The same estimator for another thread: what remembers anything is its own."""
         sibling = copy(self)
+        if self._released is not None:
+            prior = replace(self._released.prior)
+            sibling._released = replace(self._released, prior=prior)
+            return sibling
         sibling._detector, sibling._prior = self._one_thread or self._detector, replace(self._prior)
         return sibling
 
     def detect(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """The stages up to lifting."""
-        return self._detector(frame)
+        return self._detector(frame) if self._released is None else self._released.detect(frame)
 
 
 def _moved_px(

@@ -1,7 +1,8 @@
 """A model folder: the networks, the prior and the card that says where they come from.
 
 card.json     name, focal_px, stride, summary, training, scores, sha256 of each file; skeleton, by
-              name or described, where it is not itop15
+              name or described, where it is not itop15; architecture where it is "released", whose
+              files released_folder.py describes
 maps.onnx     depth -> part maps, limb fields, offsets
 prior.npz     limb prior
 refiner.onnx  completed people -> residuals; not there yet while it is being trained
@@ -63,11 +64,16 @@ class ModelFolder:
         )  # fmt: skip
 
     @property
+    def released(self) -> bool:
+        """Whether its networks are those of the paper."""
+        return self.card.get("architecture") == "released"
+
+    @property
     def refiner_path(self) -> Path:
         """The residual network; ResidualPoseError where the model has none yet."""
         if REFINER not in cast(dict, self.card["sha256"]):
             raise ResidualPoseError(
-                f"{self.path}: a model without {REFINER}: train it with residualpose train refiner "
+                f"{self.path}: a model without {REFINER}: fit it with residualpose fit refiner "
                 f"--model {self.path}, then residualpose export"
             )
         return self.path / REFINER

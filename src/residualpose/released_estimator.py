@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from residualpose.camera import Camera
 from residualpose.estimator import MIN_MEASURED, Lifted, Stages
 from residualpose.frames import DepthFrame
 from residualpose.original_config import OriginalConfig
@@ -22,7 +24,16 @@ from residualpose.released import (
     load_regressor,
     surface_of_cells,
 )
-from residualpose.skeleton import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER, TORSO
+from residualpose.skeleton import (
+    ITOP15,
+    L_HIP,
+    L_SHOULDER,
+    NECK,
+    R_HIP,
+    R_SHOULDER,
+    TORSO,
+    Skeleton,
+)
 
 _CORNERS = [R_SHOULDER, L_SHOULDER, R_HIP, L_HIP]
 
@@ -31,13 +42,14 @@ _CORNERS = [R_SHOULDER, L_SHOULDER, R_HIP, L_HIP]
 class ReleasedEstimator:
     """`DepthFrame` -> `Poses` with the released files; called as `PoseEstimator` is."""
 
-    maps: ReleasedMaps
+    maps: Callable[[DepthFrame], tuple[Maps, Camera]]
     prior: LimbPrior
-    refine: ReleasedRefiner
+    refine: Callable[[np.ndarray], np.ndarray]
     axes: np.ndarray
     """(3,) of +1 or -1: camera frame times this is the frame of the prior and of `refine`."""
     landmark_conf: float = 0.3
     """Least height of a part map's peak."""
+    skeleton: Skeleton = ITOP15
 
     @classmethod
     def from_config(cls, config: OriginalConfig) -> ReleasedEstimator:
@@ -73,6 +85,7 @@ class ReleasedEstimator:
             origin=np.where(np.isfinite(refined_m).all(-1), completed.origin, Origin.ABSENT),
             covariance_m2=completed.covariance_m2,
             camera=frame.camera,
+            skeleton=self.skeleton,
         )
         return Stages(
             people.joints_px, people.joints_m, completed.joints_m, poses.joints_m, poses, maps

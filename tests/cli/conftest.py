@@ -89,7 +89,7 @@ def tiny_parts(
     folder = tmp_path_factory.mktemp("parts")
     maps, prior = folder / "run", folder / "prior.npz"
     assert run("train", "maps", "--data", tiny_run, "--out", maps, "--config", tiny_settings) == 0
-    assert run("train", "prior", "--data", tiny_run, "--out", prior, "--config", tiny_settings) == 0
+    assert run("fit", "prior", "--data", tiny_run, "--out", prior, "--config", tiny_settings) == 0
     assert run("export", "--run", maps, "--prior", prior, "--out", folder / "detector") == 0
     return folder
 
@@ -97,7 +97,7 @@ def tiny_parts(
 @pytest.fixture(scope="session")
 def tiny_model(tiny_settings: Path, tiny_run: Path, tiny_parts: Path) -> Path:
     """A whole model; its refiner learned from made-up people, since its maps find nobody."""
-    from residualpose.cli import training
+    from residualpose.cli import fitting
     from residualpose.learning.refiner_data import RefinerData
 
     rng = np.random.default_rng(0)
@@ -108,9 +108,9 @@ def tiny_model(tiny_settings: Path, tiny_run: Path, tiny_parts: Path) -> Path:
     )  # fmt: skip
     refiner, model = tiny_parts / "refiner.onnx", tiny_parts / "tiny"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "collect", lambda *_: people)
+        patch.setattr(fitting, "collect", lambda *_: people)
         done = run(
-            "train", "refiner", "--data", tiny_run, "--model", tiny_parts / "detector",
+            "fit", "refiner", "--data", tiny_run, "--model", tiny_parts / "detector",
             "--out", refiner, "--config", tiny_settings,
         )  # fmt: skip
     assert done == 0

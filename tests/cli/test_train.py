@@ -39,14 +39,14 @@ def test_the_whole_model_loads_and_its_card_tells_how_it_was_trained(tiny_model:
     assert set(card["sha256"]) == {"maps.onnx", "prior.npz", "refiner.onnx"}
     training = card["training"]
     assert (training["steps"], training["samples"], training["maps"]["batch"]) == (3, 6, 2)
-    assert training["rendered"]["scene"]["width"] == 96
+    assert training["rendered"][0]["scene"]["width"] == 96
     assert "out" not in training["maps"]  # a path of the machine that trained
     poses = PoseEstimator(tiny_model)(np.full((60, 80), 2, np.float32), Camera(70, 70, 40, 30))
     assert poses.joints_m.shape == (len(poses), 15, 3)
 
 
 def test_a_model_without_refiner_says_how_to_get_one(tiny_parts: Path) -> None:
-    with pytest.raises(ResidualPoseError, match=r"without refiner\.onnx.*train refiner"):
+    with pytest.raises(ResidualPoseError, match=r"without refiner\.onnx.*fit refiner"):
         PoseEstimator(tiny_parts / "detector")
 
 
@@ -124,7 +124,7 @@ def test_data_that_is_not_there_is_one_line(
     assert train_maps(tiny_run, tmp_path / "run", tiny_settings, "--shards", 9) == 2
     assert "hold 2 shards, but 9" in one_line(capsys)
     assert not (tmp_path / "run").exists()
-    assert run("train", "prior", "--data", tmp_path, "--out", tmp_path / "p.npz") == 2
+    assert run("fit", "prior", "--data", tmp_path, "--out", tmp_path / "p.npz") == 2
     one_line(capsys)
 
 
@@ -133,7 +133,7 @@ def test_a_refiner_needs_people_to_learn_from(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     model, out = tiny_parts / "detector", tmp_path / "refiner.onnx"
-    refiner = ("train", "refiner", "--data", tiny_run, "--model", model, "--out", out)
+    refiner = ("fit", "refiner", "--data", tiny_run, "--model", model, "--out", out)
     assert run(*refiner, "--config", tiny_settings) == 1
     assert "nobody is found in the 2 shards" in one_line(capsys)
     assert list(tmp_path.iterdir()) == []
@@ -171,6 +171,7 @@ def test_export_keeps_the_scores_of_eval(
 
 @pytest.mark.parametrize("section", ["synth", "maps", "prior", "refiner"])
 def test_the_shipped_settings_are_understood(section: str, tmp_path: Path) -> None:
+    from residualpose.learning.mix import Share
     from residualpose.learning.train_maps import MapsConfig
     from residualpose.learning.train_prior import PriorConfig
     from residualpose.learning.train_refiner import RefinerConfig
@@ -179,7 +180,7 @@ def test_the_shipped_settings_are_understood(section: str, tmp_path: Path) -> No
 
     kinds = {"maps": MapsConfig, "prior": PriorConfig, "refiner": RefinerConfig}
     values = read_section(Path(__file__).parents[2] / "configs" / "base.toml", section)
-    fixed = {"data": tmp_path, "out": tmp_path} if section == "maps" else {}
+    fixed = {"data": (Share(tmp_path),), "out": tmp_path} if section == "maps" else {}
     built = build(kinds.get(section, SynthConfig), values, "base.toml", **fixed)
     plain_names = [name for name, value in values.items() if isinstance(value, int | float)]
     assert plain_names

@@ -13,6 +13,7 @@ pytest.importorskip("onnx", reason="needs the train extra")
 
 from residualpose.camera import Camera  # noqa: E402
 from residualpose.learning.export import STRIDE, export_maps  # noqa: E402
+from residualpose.learning.mix import Share  # noqa: E402
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps  # noqa: E402
 from residualpose.learning.train_maps import MapsConfig, train_maps  # noqa: E402
 from residualpose.pipeline.maps import MapsModel  # noqa: E402
@@ -24,7 +25,9 @@ TINY = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
 @pytest.fixture(scope="module")
 def checkpoint(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    config = MapsConfig(tiny_shards, out, steps=2, batch=2, shards=1, first_shards=1, network=TINY)
+    config = MapsConfig(
+        (Share(tiny_shards),), out, steps=2, batch=2, shards=1, first_shards=1, network=TINY
+    )
     return train_maps(config, lambda *_: None)
 
 

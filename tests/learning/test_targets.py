@@ -185,3 +185,27 @@ def test_the_mirror_image_has_mirrored_targets(standing_m: np.ndarray) -> None:
     differ = ((fields - one.fields).abs() > 1e-3).float().mean()
     assert differ < 1e-3  # but for cells exactly on the rim of a limb
     assert one.fields[0, 2 * ITOP15.limbs.index((12, L_FOOT)) + 1].max() > 0.9
+
+
+def test_an_unlabelled_joint_is_neither_asked_for_nor_forbidden(standing_m: np.ndarray) -> None:
+    other = standing_m + [0.9, 0, 1.0]
+    labelled = targets_of(np.stack([standing_m, other]))
+    partial = standing_m.copy()
+    partial[R_HAND] = np.nan
+    targets = targets_of(np.stack([partial, other]))
+    row, column = divmod(int(labelled.parts[0, R_HAND].argmax()), WIDTH // 2)
+    assert targets.parts_weight[0, R_HAND, row, column] == 0
+    assert targets.parts[0, R_HAND, row, column] == 0
+    limb = next(i for i, ends in enumerate(ITOP15.limbs) if R_HAND in ends)
+    on_limb = labelled.fields_weight[0, limb] == 4
+    theirs = targets.fields_weight[0, limb] == 4
+    assert theirs.any() and on_limb.sum() > theirs.sum()
+    assert (targets.fields_weight[0, limb][on_limb & ~theirs] == 0).all()
+    # The other person's hand is asked for as before, and so is everything else of both.
+    peak = int(targets.parts[0, R_HAND].argmax())
+    assert targets.parts_weight[0, R_HAND].flatten()[peak] > 5
+    rest = [j for j in range(15) if j != R_HAND]
+    assert torch.equal(targets.parts_weight[0, rest], labelled.parts_weight[0, rest])
+    assert torch.equal(targets.parts[0, rest], labelled.parts[0, rest])
+    far = targets.parts_weight[0, R_HAND, :, :8]  # beyond anybody's reach it is forbidden
+    assert (far > 0).all()

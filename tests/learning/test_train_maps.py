@@ -11,13 +11,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from residualpose.errors import ResidualPoseError  # noqa: E402
+from residualpose.learning.architectures import maps_loss, targets_of  # noqa: E402
 from residualpose.learning.batches import FrameStore, make_batch  # noqa: E402
+from residualpose.learning.mix import Share  # noqa: E402
 from residualpose.learning.network import NetworkConfig, PoseNetwork  # noqa: E402
 from residualpose.learning.train_maps import (  # noqa: E402
     MapsConfig,
-    maps_loss,
     rate,
-    targets_of,
     train_maps,
     train_step,
 )
@@ -27,7 +27,7 @@ TINY = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
 
 def config(data: Path, out: Path) -> MapsConfig:
     return MapsConfig(
-        data, out, steps=5, batch=2, shards=2, first_shards=1, steps_per_shard=2,
+        (Share(data),), out, steps=5, batch=2, shards=2, first_shards=1, steps_per_shard=2,
         minutes_between_checkpoints=0.0, network=TINY,
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_the_right_maps_have_no_loss(tiny_shards: Path) -> None:
 
 
 def test_the_learning_rate_warms_up_stays_and_falls() -> None:
-    run = MapsConfig(Path(), Path(), steps=1000, fall=0.4)
+    run = MapsConfig((Share(Path()),), Path(), steps=1000, fall=0.4)
     rates = [rate(step, run) for step in range(1000)]
     assert rates[0] < 0.01 and rates[300] == 1.0 and rates[590] == 1.0
     assert rates[800] == pytest.approx(0.5) and rates[999] == pytest.approx(0.02)

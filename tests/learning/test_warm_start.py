@@ -15,6 +15,7 @@ import numpy as np  # noqa: E402
 from residualpose.camera import Camera  # noqa: E402
 from residualpose.errors import ResidualPoseError, UsageError  # noqa: E402
 from residualpose.learning.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from residualpose.learning.mix import Share  # noqa: E402
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps  # noqa: E402
 from residualpose.learning.train_maps import MapsConfig, train_maps  # noqa: E402
 from residualpose.learning.warm_start import freeze_norms, start_from  # noqa: E402
@@ -56,7 +57,13 @@ def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:
 def test_training_goes_on_from_another_run(tiny_shards: Path, tmp_path: Path) -> None:
     tiny = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
     one = MapsConfig(
-        tiny_shards, tmp_path / "one", steps=1, batch=2, shards=1, first_shards=1, network=tiny
+        (Share(tiny_shards),),
+        tmp_path / "one",
+        steps=1,
+        batch=2,
+        shards=1,
+        first_shards=1,
+        network=tiny,
     )
     first = train_maps(one, lambda *_: None)
     again = replace(one, out=tmp_path / "two", start=str(first), learning_rate=1e-9)

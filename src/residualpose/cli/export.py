@@ -32,13 +32,13 @@ class Options:
     run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """Folder of residualpose train maps."""
     prior: Annotated[Path, tyro.conf.arg(metavar="FILE.npz")]
-    """File of residualpose train prior."""
+    """File of residualpose fit prior."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")]
     """The model folder to make."""
     refiner: Annotated[Path | None, tyro.conf.arg(metavar="FILE.onnx", help_behavior_hint="")] = (
         None
     )
-    """File of residualpose train refiner."""
+    """File of residualpose fit refiner."""
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """Name of the model. Default: that of DIR."""
     summary: Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")] = ""
@@ -53,7 +53,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Make the folder beside its final place, load it once, then move it there."""
-    from residualpose.learning.export import export_maps, write_card
+    from residualpose.learning.export import card_facts, export_maps, write_card
 
     out = options.out
     _check_free(out, options.overwrite)
@@ -69,6 +69,7 @@ def run(options: Options) -> int:
         write_card(
             folder,
             options.name or out.resolve().name,
+            **card_facts(options.run / "checkpoint.pt"),
             summary=options.summary,
             training=_training(options.run),
             scores={path.stem: _read_json(path) for path in options.scores},
@@ -122,12 +123,13 @@ def _read_json(path: Path) -> dict[str, object]:
 
 def _load_once(folder: Path) -> None:
     """A part that does not load must not replace a model that does."""
-    from residualpose.estimator import Detector, PoseEstimator
+    from residualpose.estimator import PoseEstimator
     from residualpose.model import REFINER, ModelFolder
     from residualpose.pipeline.limb_prior import LimbPrior
+    from residualpose.released_folder import detector_of
 
     if (folder / REFINER).exists():
         PoseEstimator(folder)
         return
-    Detector(ModelFolder.open(folder))
+    detector_of(ModelFolder.open(folder))
     LimbPrior.load_npz(folder / "prior.npz")

@@ -1,72 +1,129 @@
-"""What `residualpose train` does; imported when torch is there."""
+"""What `residualpose train maps` does; imported when torch is there."""
 
 from __future__ import annotations
 
 import sys
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from residualpose.cli.progress import progress_bar, working
+from residualpose.cli.progress import progress_bar
 from residualpose.cli.reporting import EXIT_INTERRUPTED, complain
 from residualpose.errors import ResidualPoseError, UsageError
-from residualpose.estimator import Detector
-from residualpose.learning.export import export_refiner
-from residualpose.learning.refiner_data import RefinerData, collect
+from residualpose.learning.mix import Share, open_recording
+from residualpose.learning.parallel import is_first, process_count
 from residualpose.learning.train_maps import MapsConfig, train_maps
-from residualpose.learning.train_prior import PriorConfig, train_prior
-from residualpose.learning.train_refiner import RefinerConfig, train_refiner
-from residualpose.model import ModelFolder
-from residualpose.pipeline.limb_prior import LimbPrior
 from residualpose.settings import build, plain, read_section, record, with_flags
-from residualpose.synthetic.shards import SynthConfig, frame_count, load_cast, shard_path
+from residualpose.synthetic.shards import shard_path
 from residualpose.synthetic.workers import RECORD, read_run
 
 if TYPE_CHECKING:
-    from residualpose.cli.train import MapsOptions, PriorOptions, RefinerOptions
+    from residualpose.cli.train import MapsOptions
 
-_FREE = ("steps", "threads", "minutes_between_checkpoints", "data", "out")
+_FREE = ("steps", "threads", "minutes_between_checkpoints", "data", "out", "tensorboard")
 """Settings that may change when a run is resumed, and those that do not tell what it learns."""
+_FLAGS = ("start", "steps", "batch", "parts", "shards", "seed", "threads", "precision")
 
 
 def run_maps(options: MapsOptions) -> int:
     """Train the 2D network, or go on."""
-    rendered = read_run(options.data)
-    config = _maps_config(options, int(str(rendered["shards"])))
-    _make_folder(options.out)
-    settings = plain(config) | {"rendered": {k: v for k, v in rendered.items() if k != "shards"}}
-    record(options.out / RECORD, settings, _FREE)
-    there = sum(shard_path(options.data, k).exists() for k in range(config.shards))
-    if there < config.shards:
-        complain(
-            "train",
-            f"{options.data} holds {there} of {config.shards} shards: training waits for the "
-            "others when it needs them (residualpose synth makes them)",
-        )
+    shares = [Share.parse(text) for text in options.data]
+    rendered = _rendered(shares)
+    flags = {name: getattr(options, name) for name in _FLAGS}
+    flags["tensorboard"] = options.tensorboard or None
+    values = with_flags(read_section(options.config, "maps"), flags)
+    config = maps_config(values, str(options.config or "options"), shares, options.out)
+    record_run(config, rendered)
+    _tell_missing(config, rendered)
     try:
-        checkpoint = _train_maps(config)
+        checkpoint = train_with_bar(config)
     except KeyboardInterrupt:
-        complain("train", f"interrupted; the same command goes on from {options.out}/checkpoint.pt")
+        if is_first():
+            complain("train", f"interrupted; the same command goes on from {config.out}")
         return EXIT_INTERRUPTED
-    sys.stdout.write(f"{config.steps} steps: {checkpoint}\n")
+    if is_first():
+        sys.stdout.write(f"{config.steps} steps: {checkpoint}\n")
     return 0
 
 
-def _maps_config(options: MapsOptions, rendered: int) -> MapsConfig:
-    names = ("start", "steps", "batch", "shards", "seed", "threads")
-    flags = {name: getattr(options, name) for name in names}
-    values = {"shards": rendered} | with_flags(read_section(options.config, "maps"), flags)
-    where = str(options.config or "options")
-    config = build(MapsConfig, values, where, data=options.data, out=options.out)
-    if config.shards > rendered:
+def _rendered(shares: Sequence[Share]) -> dict[Path, dict[str, object]]:
+    """The settings of the folders of rendered shards."""
+    return {share.path: read_run(share.path) for share in shares if share.rendered}
+
+
+def maps_config(
+    values: dict[str, object], where: str, shares: Sequence[Share], out: Path
+) -> MapsConfig:
+    """Settings of a run, what they leave out filled in from the data and the processes.
+
+    Raises:
+        UsageError: settings that do not fit the data.
+    """
+    rendered = _rendered(shares)
+    for share in shares:
+        if share.path not in rendered:
+            open_recording(share)
+    known: dict[str, object] = {"parts": process_count()}
+    if rendered:
+        known["shards"] = max(int(str(run["shards"])) for run in rendered.values())
+        known["focal_px"] = _focal_px(rendered)
+    config = build(MapsConfig, known | values, where, data=tuple(shares), out=out)
+    if rendered and config.shards > int(str(known["shards"])):
         raise UsageError(
-            f"{options.data}: is to hold {rendered} shards, but {config.shards} are asked for; "
-            "give --shards, or run synth with more"
+            f"{next(iter(rendered))}: is to hold {known['shards']} shards, but {config.shards} "
+            "are asked for; give --shards, or run synth with more"
+        )
+    if rendered and config.focal_px != known["focal_px"]:
+        raise UsageError(
+            f"focal_px: expected {known['focal_px']}, as the frames of {next(iter(rendered))} "
+            f"have it, got {config.focal_px}"
         )
     return config
 
 
-def _train_maps(config: MapsConfig) -> Path:
+def _focal_px(rendered: dict[Path, dict[str, object]]) -> float:
+    found: dict[float, Path] = {}
+    for path, run in rendered.items():
+        scene = run.get("scene")
+        if not isinstance(scene, dict) or not isinstance(scene.get("focal_px"), int | float):
+            raise ResidualPoseError(
+                f"{path / RECORD}: expected scene.focal_px, found {scene!r:.60}"
+            )
+        found[float(scene["focal_px"])] = path
+    if len(found) > 1:
+        several = ", ".join(f"{focal} in {path}" for focal, path in found.items())
+        raise UsageError(f"rendered frames of one focal length expected, found {several}")
+    return next(iter(found))
+
+
+def record_run(config: MapsConfig, rendered: dict[Path, dict[str, object]]) -> None:
+    """Keep the settings in the run's folder; they must be those of the run that is there.
+
+    Raises:
+        UsageError: the folder holds a run of other settings.
+    """
+    if not is_first():
+        return
+    make_folder(config.out)
+    made = [{k: v for k, v in run.items() if k != "shards"} for run in rendered.values()]
+    settings = plain(config) | {"rendered": made, "weights": [s.weight for s in config.data]}
+    record(config.out / RECORD, settings, _FREE)
+
+
+def _tell_missing(config: MapsConfig, rendered: dict[Path, dict[str, object]]) -> None:
+    for path in rendered if is_first() else ():
+        wanted = min(config.shards, int(str(rendered[path]["shards"])))
+        there = sum(shard_path(path, k).exists() for k in range(wanted))
+        if there < wanted:
+            complain(
+                "train",
+                f"{path} holds {there} of {wanted} shards: training waits for the others when it "
+                "needs them (residualpose synth makes them)",
+            )
+
+
+def train_with_bar(config: MapsConfig) -> Path:
+    """Train, or go on, with a bar; returns the checkpoint."""
     with progress_bar("samples") as bar:
         task = bar.add_task("maps", total=config.steps, scale=config.batch, note="first batch")
         seen = False
@@ -83,59 +140,8 @@ def _train_maps(config: MapsConfig) -> Path:
         return train_maps(config, progress)
 
 
-def run_prior(options: PriorOptions) -> int:
-    """Fit the limb prior."""
-    values = read_section(options.config, "prior")
-    config = build(PriorConfig, values, str(options.config or "options"))
-    cast = load_cast(options.data, _synth_config(options.data))
-    _make_folder(options.out.parent)
-    with working(f"fitting the prior to {config.poses} poses"):
-        prior = train_prior(cast, config)
-    prior.save(options.out)
-    sys.stdout.write(f"prior of {config.poses} poses: {options.out}\n")
-    return 0
-
-
-def _synth_config(folder: Path) -> SynthConfig:
-    """The settings of a run; of its motion capture only that there was some."""
-    return build(SynthConfig, read_run(folder), str(folder / RECORD))
-
-
-def run_refiner(options: RefinerOptions) -> int:
-    """Collect people from the earlier stages, train the refiner on them, export it."""
-    read_run(options.data)
-    values = with_flags(read_section(options.config, "refiner"), {"steps": options.steps})
-    config = build(RefinerConfig, values, str(options.config or "options"))
-    shards = sorted(options.data.glob("shard_*.npz"))
-    if not shards:
-        raise UsageError(f"{options.data}: holds no shard yet; run residualpose synth first")
-    _make_folder(options.out.parent)
-    data = _collect(ModelFolder.open(options.model), shards, config.seed)
-    with progress_bar("steps") as bar:
-        task = bar.add_task("refiner", total=config.steps, note="")
-        network = train_refiner(
-            data, config, lambda step, loss: bar.update(task, advance=1, note=f"loss {loss:.4f}")
-        )
-    temporary = options.out.with_name(f".{options.out.name}.part")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
-        export_refiner(network, temporary)
-    temporary.replace(options.out)
-    sys.stdout.write(f"refiner of {len(data.joints_m)} people: {options.out}\n")
-    return 0
-
-
-def _collect(model: ModelFolder, shards: list[Path], seed: int) -> RefinerData:
-    prior = LimbPrior.load_npz(model.path / "prior.npz")
-    with progress_bar("frames") as bar:
-        total = sum(frame_count(path) for path in shards)
-        task = bar.add_task("people", total=total, note="people from the earlier stages")
-        return collect(
-            Detector(model), prior, shards, seed, lambda frames: bar.update(task, advance=frames)
-        )
-
-
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder; one line where that cannot be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

@@ -35,6 +35,8 @@ class Scene:
     """(B, P, 15) bool."""
     intrinsics: Tensor
     """(B, 4) fx, fy, cx, cy."""
+    sensed: Tensor | None = None
+    """(B,) bool: taken by a real sensor, so that no faults need to be added; None: none is."""
 
 
 def mirror(scene: Scene, chosen: Tensor) -> Scene:

@@ -7,6 +7,7 @@ exact. The frames may still be rendering while training starts: batch t waits fo
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +33,18 @@ class Batch:
     """(B, P, 15) bool."""
     intrinsics: Tensor
     """(B, 4) fx, fy, cx, cy."""
+
+    def double(self) -> Batch:
+        """The same in float64."""
+        numbers = self.depth_m.double(), self.joints_m.double(), self.intrinsics.double()
+        return Batch(numbers[0], numbers[1], self.visible, numbers[2])
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Several batches as one."""
+    if len(batches) == 1:
+        return batches[0]
+    return Batch(*(torch.cat([getattr(b, f) for b in batches]) for f in Batch.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,12 @@ class FrameStore:
             self._loaded.append(load_shard(path))
         return self._loaded[:wanted]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames, pixels; waits for the first shard."""
+        height, width = self.at_step(0)[0].depth_mm.shape[1:]
+        return width, height
+
     def draw(self, step: int, size: int, rng: np.random.Generator) -> Scene:
         """Random frames of the shards that step `step` may draw from."""
         shards = self.at_step(step)
@@ -91,7 +110,7 @@ def make_batch(
     store: CleanFrames,
     step: int,
     size: int,
-    seed: int,
+    seed: int | Sequence[int],
     device: torch.device,
     crop: Crop | None = None,
     sensor_noise: bool = True,
@@ -99,11 +118,13 @@ def make_batch(
     """Batch `step`: random frames, half of them mirrored, each with a random sensor's faults.
 
     With `crop`, most steps show a person closer up, and every frame is rolled and moved a little.
-    Without `sensor_noise` the frames stay as they were rendered, to learn what the noise is worth.
+    Without `sensor_noise` the frames stay as they were rendered, to learn what the noise is worth;
+    frames of real sensors always stay as they are.
     """
-    rng = np.random.default_rng([seed, step])
+    rng = np.random.default_rng([*np.atleast_1d(seed).tolist(), step])
     drawn = store.draw(step, size, rng)
-    scene = Scene(*(getattr(drawn, field).to(device) for field in Scene.__slots__))
+    truth = (drawn.joints_m, drawn.visible, drawn.intrinsics)
+    scene = Scene(*(part.to(device) for part in (drawn.depth_m, drawn.label, *truth)))
     scene = mirror(scene, torch.from_numpy(rng.random(size) < 0.5).to(device))
     if crop is not None:
         whole = step % crop.whole_every == 0
@@ -114,6 +135,8 @@ def make_batch(
     sensor = sample_sensors(size, generator)
     if not sensor_noise:
         sensor = torch.full_like(sensor, int(Sensor.CLEAN))
+    if drawn.sensed is not None:
+        sensor = torch.where(drawn.sensed.to(sensor.device), int(Sensor.CLEAN), sensor)
     person, focal = scene.label >= 16, scene.intrinsics[:, 0]
     noisy = simulate(scene.depth_m, scene.label & 15, focal, sensor, generator, person=person)
     return Batch(noisy, scene.joints_m, scene.visible, scene.intrinsics)

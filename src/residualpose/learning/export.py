@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from residualpose.learning.architectures import released_image
 from residualpose.learning.checkpoint import load_checkpoint, trained_with
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps
-from residualpose.model import FILES, REFINER, sha256_of
+from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
+from residualpose.learning.train_maps import FOCAL_PX
+from residualpose.model import FILES, REFINER, ModelFolder, sha256_of
 from residualpose.pipeline.refine import N_FEATURES
+from residualpose.released import STRIDE as RELEASED_STRIDE
 from residualpose.settings import build
+from residualpose.skeleton import ITOP15
 
-FOCAL_PX = 144.0
 STRIDE = 2
 
 
@@ -27,6 +32,16 @@ class _MapsForExport(nn.Module):
         return split_maps(self.network(depth_m)[1])
 
 
+class _ReleasedForExport(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, depth_m: Tensor) -> tuple[Tensor, Tensor]:
+        part_maps, limb_fields = self.network(released_image(depth_m))
+        return part_maps[-1], limb_fields[-1]
+
+
 def export_maps(checkpoint: Path, path: Path) -> int:
     """Write the averaged weights of a training run as ONNX; returns the steps it was trained.
 
@@ -34,20 +49,47 @@ def export_maps(checkpoint: Path, path: Path) -> int:
         ResidualPoseError: the checkpoint is missing or damaged, or was trained by other code.
     """
     state = load_checkpoint(checkpoint)
-    config = trained_with(state)["network"]
-    network = PoseNetwork(build(NetworkConfig, config, str(checkpoint)))
+    settings = trained_with(state)
+    network = _network(settings, str(checkpoint))
     network.load_state_dict(state["average"])
-    model = _MapsForExport(network).eval()
     path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(network, ReleasedHourglass):
+        model, outputs, free = _ReleasedForExport(network), ["part_maps", "limb_fields"], []
+    else:
+        model, outputs = _MapsForExport(network), ["part_maps", "limb_fields", "offset_m"]
+        free = outputs
     torch.onnx.export(
-        model, (torch.zeros(1, 1, 128, 160),), str(path), dynamo=False, opset_version=17,
-        input_names=["depth_m"], output_names=["part_maps", "limb_fields", "offset_m"],
+        model.eval(), (torch.zeros(1, 1, 128, 160),), str(path), dynamo=False, opset_version=17,
+        input_names=["depth_m"], output_names=outputs,
         dynamic_axes={
-            "depth_m": {2: "height", 3: "width"},
-            **{k: {2: "h", 3: "w"} for k in ("part_maps", "limb_fields", "offset_m")},
+            "depth_m": {2: "height", 3: "width"}, **{k: {2: "h", 3: "w"} for k in free},
         },
     )  # fmt: skip
     return int(state["step"])
+
+
+def _network(settings: Mapping, where: str) -> PoseNetwork | ReleasedHourglass:
+    if settings.get("architecture") == "released":
+        return ReleasedHourglass(build(ReleasedConfig, settings["released"], where))
+    return PoseNetwork(build(NetworkConfig, settings["network"], where))
+
+
+def card_facts(checkpoint: Path) -> dict[str, object]:
+    """What a model's card has to say of its 2D network: focal length, stride, joints, kind."""
+    settings = trained_with(load_checkpoint(checkpoint))
+    facts: dict[str, object] = {"focal_px": settings.get("focal_px", FOCAL_PX)}
+    if settings.get("architecture") == "released":
+        facts |= {"architecture": "released", "stride": RELEASED_STRIDE}
+    skeleton = settings.get("skeleton", ITOP15.to_dict())
+    return facts if skeleton["name"] == ITOP15.name else facts | {"skeleton": skeleton}
+
+
+def network_settings(model: ModelFolder) -> dict[str, object]:
+    """Size of a model's 2D network as its card tells it; empty where it is the default."""
+    found: object = model.card
+    for key in ("training", "maps", "network"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def export_refiner(network: nn.Module, path: Path) -> None:
@@ -56,6 +98,15 @@ def export_refiner(network: nn.Module, path: Path) -> None:
         network.eval(), (torch.zeros(2, N_FEATURES),), str(path), dynamo=False, opset_version=17,
         input_names=["features"], output_names=["residual", "log_sd"],
         dynamic_axes={k: {0: "people"} for k in ("features", "residual", "log_sd")},
+    )  # fmt: skip
+
+
+def export_regressor(model: nn.Module, path: Path) -> None:
+    """Write a released 3D network with its statistics, (P, 15, 3) -> (P, 15, 3), as ONNX."""
+    torch.onnx.export(
+        model.eval(), (torch.zeros(2, 15, 3),), str(path), dynamo=False, opset_version=17,
+        input_names=["joints_m"], output_names=["refined_m"],
+        dynamic_axes={k: {0: "people"} for k in ("joints_m", "refined_m")},
     )  # fmt: skip
 
 

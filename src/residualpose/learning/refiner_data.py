@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from residualpose.errors import ResidualPoseError
-from residualpose.estimator import Detector, Lifted
+from residualpose.estimator import Lifted
 from residualpose.evaluation.match import match_people
 from residualpose.frames import DepthFrame
 from residualpose.pipeline.complete import LimbPrior, complete_people
+from residualpose.pipeline.maps import Maps
 from residualpose.poses import Origin
 from residualpose.synthetic.sensed import sensed_frames
 from residualpose.synthetic.shards import load_shard
@@ -54,7 +55,7 @@ class RefinerData:
 
 
 def collect(
-    detect: Detector,
+    detect: Callable[[DepthFrame], tuple[Maps, Lifted]],
     prior: LimbPrior,
     shard_paths: Sequence[Path],
     seed: int,
@@ -71,7 +72,7 @@ def collect(
         rng = np.random.default_rng([seed, number])
         for i, depth_m in enumerate(sensed_frames(shard, seed + number)):
             _, people = detect(DepthFrame(depth_m, shard.camera(i)))
-            rows += _pairs(prior, people, shard.joints_m[i], rng)
+            rows += pairs(prior, people, shard.joints_m[i], rng)
         progress(len(shard))
     if not rows:
         raise ResidualPoseError(
@@ -81,9 +82,10 @@ def collect(
     return RefinerData(*columns)
 
 
-def _pairs(
+def pairs(
     prior: LimbPrior, people: Lifted, truth_m: np.ndarray, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, ...]]:
+    """Rows of `RefinerData` of one frame, each person as found and with joints struck out."""
     truth_m = truth_m[np.isfinite(truth_m).all((1, 2))]
     matches = match_people(people.joints_m, truth_m, MATCH_WITHIN_M)
     rows = []

@@ -6,6 +6,7 @@ section III) and Newell et al.'s stacked hourglass (arXiv 1603.06937). B is the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -14,6 +15,14 @@ from torch.nn import functional
 PARTS, FIELDS, COORDINATES = 16, 28, 45
 """15 parts and the background; x and y of 14 limbs; x, y, z of 15 joints."""
 LEVELS, STAGES, BLOCKS = 4, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedConfig:
+    """Size of the 2D network; the released one's by default."""
+
+    width: int = 256
+    """Channels of the hourglasses, a multiple of 8; half of it between them."""
 
 
 class ResidualBlock(nn.Module):
@@ -44,7 +53,7 @@ def _blocks(width_in: int, width_out: int) -> nn.Sequential:
 class Hourglass(nn.Module):
     """Four levels down and up again; what each level saw is added back on the way up."""
 
-    def __init__(self, width_in: int = 128, width: int = 256) -> None:
+    def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
         self.latent = _blocks(width, width)
         self.front = nn.ModuleList(
@@ -53,7 +62,7 @@ class Hourglass(nn.Module):
         self.skip_connections = nn.ModuleList(_blocks(width, width) for _ in range(LEVELS))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 128, H, W) -> (B, 256, H, W); H and W multiples of 16."""
+        """(B, width_in, H, W) -> (B, width, H, W); H and W multiples of 16."""
         kept: list[Tensor] = []
         for front in self.front:
             x = front(x)
@@ -68,24 +77,31 @@ class Hourglass(nn.Module):
 class ReleasedHourglass(nn.Module):
     """The 2D network: depth image to part maps and limb fields, output stride 4."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ReleasedConfig | None = None) -> None:
         super().__init__()
-        stem = (nn.Conv2d(1, 64, 7, stride=2, padding=3), nn.BatchNorm2d(64), nn.ReLU())
-        tail = (ResidualBlock(64, 64), ResidualBlock(64, 64), ResidualBlock(64, 128))
+        self.config = config or ReleasedConfig()
+        width = self.config.width
+        half, quarter = width // 2, width // 4
+        stem = (nn.Conv2d(1, quarter, 7, stride=2, padding=3), nn.BatchNorm2d(quarter), nn.ReLU())
+        tail = (
+            ResidualBlock(quarter, quarter),
+            ResidualBlock(quarter, quarter),
+            ResidualBlock(quarter, half),
+        )
         self.front = nn.Sequential(*stem, nn.MaxPool2d(2), *tail)
-        self.hg = nn.ModuleList(Hourglass() for _ in range(STAGES))
+        self.hg = nn.ModuleList(Hourglass(half, width) for _ in range(STAGES))
         self.refinement = nn.ModuleList(
             nn.Sequential(
-                *_blocks(256, 256), nn.Conv2d(256, 256, 1), nn.BatchNorm2d(256), nn.ReLU()
+                *_blocks(width, width), nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU()
             )
             for _ in range(STAGES)
         )
-        self.scores = nn.ModuleList(nn.Conv2d(256, PARTS, 1) for _ in range(STAGES))
-        self.v_scores = nn.ModuleList(nn.Conv2d(256, FIELDS, 1) for _ in range(STAGES))
+        self.scores = nn.ModuleList(nn.Conv2d(width, PARTS, 1) for _ in range(STAGES))
+        self.v_scores = nn.ModuleList(nn.Conv2d(width, FIELDS, 1) for _ in range(STAGES))
         # The last stage's feed-forward layers lead nowhere, but the checkpoints hold them.
-        self.refinement_ = nn.ModuleList(nn.Conv2d(256, 128, 1) for _ in range(STAGES))
-        self.scores_ = nn.ModuleList(nn.Conv2d(PARTS, 128, 1) for _ in range(STAGES))
-        self.v_scores_ = nn.ModuleList(nn.Conv2d(FIELDS, 128, 1) for _ in range(STAGES))
+        self.refinement_ = nn.ModuleList(nn.Conv2d(width, half, 1) for _ in range(STAGES))
+        self.scores_ = nn.ModuleList(nn.Conv2d(PARTS, half, 1) for _ in range(STAGES))
+        self.v_scores_ = nn.ModuleList(nn.Conv2d(FIELDS, half, 1) for _ in range(STAGES))
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """(B, 1, H, W) -> ([(B, 16, H/4, W/4) per stage], [(B, 28, H/4, W/4) per stage])."""

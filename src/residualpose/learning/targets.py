@@ -20,6 +20,10 @@ HIDDEN_PEAK = 0.7
 """Peak of a joint that is in the image but behind something: a guess, and marked as one."""
 MIN_VISIBLE = 3
 """People with fewer visible joints are neither asked for nor forbidden."""
+REACH_M = 0.6
+"""How far from the labelled joints of a person an unlabelled one may be."""
+BLOB_EDGE = 0.05
+"""A part map's height from which a place belongs to somebody's labelled joint."""
 
 
 N_JOINTS, N_LIMBS = len(ITOP15.joints), len(ITOP15.limbs)
@@ -55,8 +59,11 @@ def make_targets(
 ) -> Targets:
     """Targets from truth.
 
+    Where a person's other joints are, a joint that nobody labelled is neither asked for nor
+    forbidden, and so are its limbs.
+
     Args:
-        joints_m: (B, P, 15, 3) camera frame, NaN for absent people.
+        joints_m: (B, P, 15, 3) camera frame, NaN for absent people and unlabelled joints.
         visible: (B, P, 15) bool.
         intrinsics: (B, 4) fx, fy, cx, cy.
         depth_m: (B, H, W) the depth the network sees.
@@ -78,6 +85,7 @@ def make_targets(
     parts, strongest, joint_z, ignored = (surface.new_zeros(b, N_JOINTS, h, w) for _ in range(4))
     fields = surface.new_zeros(b, N_LIMBS, 2, h, w)
     asked, limb_ignored = (surface.new_zeros(b, N_LIMBS, h, w) for _ in range(2))
+    unsure = _unlabelled(cell, per_m, known, h, w)
     for p in range(joints_m.shape[1]):
         use = counted[:, p, None, None, None]
         gauss = _gaussians(cell[:, p], (PART_SD_M * per_m[:, p]).clamp(*PART_SD_PX), h, w)
@@ -97,10 +105,31 @@ def make_targets(
     limb = asked > 0
     fields_weight = torch.where(limb, 4.0, 1.0) * (limb | (limb_ignored == 0))
     parts_weight = (1 - ignored) * (1 + 9 * parts)
+    if unsure is not None:
+        start, end = (list(ends) for ends in zip(*ITOP15.limbs, strict=True))
+        parts_weight *= ~unsure | (parts > BLOB_EDGE)
+        fields_weight *= ~(unsure[:, start] | unsure[:, end]) | limb
     return Targets(
         parts, parts_weight, fields.flatten(1, 2), fields_weight,
         torch.where(near, offset, 0.0), strongest * near,
     )  # fmt: skip
+
+
+def _unlabelled(cell: Tensor, per_m: Tensor, known: Tensor, h: int, w: int) -> Tensor | None:
+    """(B, 15, h, w) bool: near a person of whom that joint is not known; None where all are."""
+    there = known.any(-1)
+    missing = there[..., None] & ~known
+    if not missing.any():
+        return None
+    far = torch.where(known[..., None], 0.0, torch.inf)
+    reach = REACH_M * torch.where(known, per_m, 0).sum(-1) / known.sum(-1).clamp_min(1)
+    low = (cell + far).amin(2) - reach[..., None]
+    high = (cell - far).amax(2) + reach[..., None]
+    x, y = torch.arange(w, device=cell.device), torch.arange(h, device=cell.device)
+    across = (x >= low[..., :1]) & (x <= high[..., :1])
+    along = (y >= low[..., 1:]) & (y <= high[..., 1:])
+    near = along[..., :, None] & across[..., None, :]
+    return (missing[..., None, None] & near[:, :, None]).any(1)
 
 
 def _gaussians(cell: Tensor, sd: Tensor, h: int, w: int) -> Tensor:

@@ -18,7 +18,7 @@ from residualpose.learning.architectures import (
     compact_losses,
 )
 from residualpose.learning.batches import Batch, Crop, joined, make_batch
-from residualpose.learning.mix import Frames, Pace, Share, open_frames
+from residualpose.learning.mix import Frames, Opened, Pace, Share, open_frames
 from residualpose.learning.network import NetworkConfig
 from residualpose.learning.parallel import Processes, joined_processes, process_count, share_norms
 from residualpose.learning.released_network import ReleasedConfig
@@ -26,7 +26,7 @@ from residualpose.learning.training_log import TrainingLog
 from residualpose.learning.training_state import TrainingState
 from residualpose.learning.warm_start import freeze_norms, start_from
 
-PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 FOCAL_PX = 144.0
 _ALONE = Processes(torch.device("cpu"))
 
@@ -64,7 +64,8 @@ class MapsConfig:
     ema: float = 0.998
     """Decay of the running average of the weights, which is what is exported."""
     precision: str = "bfloat16"
-    """Of the forward pass: bfloat16 (mixed with float32 where it matters), or float32."""
+    """bfloat16 is mixed with float32 where it matters; float64 is for comparing runs, whose
+    rounding errors training makes larger and larger."""
     seed: int = 0
     threads: int = 1
     """CPU threads of each process."""
@@ -113,9 +114,9 @@ def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], N
     config.out.mkdir(parents=True, exist_ok=True)
     with joined_processes() as processes:
         pace = Pace(config.shards, config.first_shards, config.steps_per_shard)
-        frames = open_frames(config.data, pace, config.focal_px)
+        opened = open_frames(config.data, pace, config.focal_px)
         state = _state(config, processes)
-        _train(config, processes, frames, state, progress)
+        _train(config, processes, opened, state, progress)
     return _checkpoint(config)
 
 
@@ -127,6 +128,8 @@ def _state(config: MapsConfig, processes: Processes) -> TrainingState:
     torch.manual_seed(config.seed)
     network = build_network(config.architecture, config.network, config.released)
     network.to(processes.device, memory_format=torch.channels_last)  # pyright: ignore
+    if config.precision == "float64":
+        network.double()
     if config.start:
         start_from(network, config.start)
     elif processes.count > 1:
@@ -148,20 +151,21 @@ def _state(config: MapsConfig, processes: Processes) -> TrainingState:
 def _train(
     config: MapsConfig,
     processes: Processes,
-    frames: Frames,
+    opened: Opened,
     state: TrainingState,
     progress: Callable[[int, dict[str, float]], None],
 ) -> None:
     losses_of = ARCHITECTURES[config.architecture]
     network = processes.wrap(state.network, unused=config.architecture == "released")
     first, saved_at = processes.rank == 0, time.monotonic()
+    settings = asdict(config) | {"skeleton": opened.skeleton.to_dict()}
     log = TrainingLog(config.out, state.step, config.tensorboard) if first else None
     try:
         for step in range(state.step, config.steps):
             learning_rate = config.learning_rate * rate(step, config)
             for group in state.optimiser.param_groups:
                 group["lr"] = learning_rate
-            batch = _batch(config, processes, frames, step)
+            batch = _batch(config, processes, opened.frames, step)
             torch.manual_seed(_mixed(config.seed, step))  # dropout too is a function of the step
             network.train()
             if config.start:
@@ -177,7 +181,7 @@ def _train(
             log.write(step, losses, learning_rate)
             late = time.monotonic() - saved_at > 60 * config.minutes_between_checkpoints
             if late or state.step == config.steps:
-                state.save(_checkpoint(config), asdict(config))
+                state.save(_checkpoint(config), settings)
                 saved_at = time.monotonic()
     finally:
         if log is not None:
@@ -188,12 +192,13 @@ def _batch(config: MapsConfig, processes: Processes, frames: Frames, step: int) 
     """This process's frames of a step."""
     parts, size = config.parts, config.batch // config.parts
     seeds = [config.seed] if parts == 1 else [(config.seed, part) for part in range(parts)]
-    return joined([
+    batch = joined([
         make_batch(
             frames, step, size, seed, processes.device, config.crop, config.sensor_noise
         )
         for seed in seeds[processes.rank :: processes.count]
     ])  # fmt: skip
+    return batch.double() if config.precision == "float64" else batch
 
 
 def _mixed(seed: int, step: int) -> int:
@@ -217,7 +222,7 @@ def train_step(
     """One step of the optimiser on a batch; returns the losses before it, over all processes."""
 
     def forward(image: Tensor) -> tuple:
-        mixed = precision != torch.float32
+        mixed = precision == torch.bfloat16
         with torch.autocast(image.device.type, torch.bfloat16, enabled=mixed):
             return network(image)
 

@@ -23,6 +23,8 @@ class PriorConfig:
     """Share of them who stand upright, as most people before a camera do; the others are drawn as
     the rendered ones are, among whom two thirds sit, bend, kneel or step."""
     fit: PriorFit = field(default_factory=PriorFit)
+    released: bool = False
+    """The paper's prior instead: one Gaussian of the labels, in the camera's axes."""
 
 
 def train_prior(cast: Cast, config: PriorConfig) -> LimbPrior:

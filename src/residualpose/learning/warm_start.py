@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from residualpose.errors import MissingExtraError, ResidualPoseError
+from residualpose.errors import MissingExtraError, ResidualPoseError, UsageError
 from residualpose.learning.checkpoint import load_checkpoint
-from residualpose.learning.network import NetworkConfig, PoseNetwork
+from residualpose.learning.network import PoseNetwork
+from residualpose.learning.released_network import ReleasedHourglass
 from residualpose.model import ModelFolder
 
 
-def start_from(network: PoseNetwork, source: str) -> None:
+def start_from(network: PoseNetwork | ReleasedHourglass, source: str) -> None:
     """Fill a network with the weights of a bundled model (name), a model folder or a checkpoint.
 
     Raises:
@@ -31,6 +32,8 @@ def start_from(network: PoseNetwork, source: str) -> None:
         _load(network, load_checkpoint(Path(source))["average"], source)
         return
     folder = ModelFolder.open(source)
+    if isinstance(network, ReleasedHourglass):
+        raise UsageError(f"{source}: the released network can begin with a checkpoint.pt only")
     _unfold(network, _folded(folder.path / "maps.onnx"), source)
 
 
@@ -41,17 +44,17 @@ def freeze_norms(network: nn.Module) -> None:
             module.eval()
 
 
-def _load(network: PoseNetwork, state: dict[str, Tensor], source: str) -> None:
+def _load(network: PoseNetwork | ReleasedHourglass, state: dict[str, Tensor], source: str) -> None:
     try:
         network.load_state_dict(state)
     except RuntimeError:
-        raise _other_size(source, network.config) from None
+        raise _other_size(source, network) from None
 
 
-def _other_size(source: str, config: NetworkConfig) -> ResidualPoseError:
+def _other_size(source: str, network: PoseNetwork | ReleasedHourglass) -> ResidualPoseError:
     return ResidualPoseError(
-        f"{source}: expected a network of the size set ({config}), found one of another size; "
-        "set [maps.network] as that model was trained"
+        f"{source}: expected a network of the size set ({network.config}), found one of another "
+        "size; set [maps] as that model was trained"
     )
 
 
@@ -75,7 +78,7 @@ def _unfold(network: PoseNetwork, folded: list[tuple[Tensor, Tensor]], source: s
     pairs = list(_in_order(network))
     asked, found = [c.weight.shape for c, _ in pairs], [weight.shape for weight, _ in folded]
     if asked != found:
-        raise _other_size(source, network.config)
+        raise _other_size(source, network)
     with torch.no_grad():
         for (conv, norm), (weight, bias) in zip(pairs, folded, strict=True):
             conv.weight.copy_(weight)

@@ -1,0 +1,107 @@
+"""What `residualpose fit` does; imported when torch is there."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from residualpose.cli.progress import progress_bar, working
+from residualpose.cli.training import make_folder
+from residualpose.errors import UsageError
+from residualpose.learning.export import export_refiner, export_regressor
+from residualpose.learning.fit_prior import fit_prior
+from residualpose.learning.labelled_poses import labelled_poses, training_frames
+from residualpose.learning.mix import Share
+from residualpose.learning.recorded_people import collect_recorded
+from residualpose.learning.refiner_data import RefinerData, collect
+from residualpose.learning.statistics import PoseStatistics, released_prior
+from residualpose.learning.train_prior import PriorConfig, train_prior
+from residualpose.learning.train_refiner import RefinerConfig, train_refiner
+from residualpose.learning.train_regressor import train_regressor
+from residualpose.model import ModelFolder
+from residualpose.pipeline.limb_prior import LimbPrior
+from residualpose.released_folder import detector_of
+from residualpose.settings import build, read_section, with_flags
+from residualpose.synthetic.shards import SynthConfig, frame_count, load_cast
+from residualpose.synthetic.workers import RECORD, read_run
+
+if TYPE_CHECKING:
+    from residualpose.cli.fit import PriorOptions, RefinerOptions, StatisticsOptions
+
+
+def run_prior(options: PriorOptions) -> int:
+    """Fit the limb prior."""
+    values = read_section(options.config, "prior")
+    config = build(PriorConfig, values, str(options.config or "options"))
+    rendered = Share(options.data).rendered
+    make_folder(options.out.parent)
+    with working("fitting the prior"):
+        if config.released:
+            prior = released_prior(labelled_poses(options.data))
+        elif rendered:
+            prior = train_prior(load_cast(options.data, _synth_config(options.data)), config)
+        else:
+            poses = labelled_poses(options.data)
+            prior = fit_prior(poses, np.asarray(options.down), config.fit)
+    prior.save(options.out)
+    sys.stdout.write(f"prior: {options.out}\n")
+    return 0
+
+
+def _synth_config(folder: Path) -> SynthConfig:
+    """The settings of a run; of its motion capture only that there was some."""
+    return build(SynthConfig, read_run(folder), str(folder / RECORD))
+
+
+def run_refiner(options: RefinerOptions) -> int:
+    """Collect people from the earlier stages, train the refiner on them, export it."""
+    values = with_flags(read_section(options.config, "refiner"), {"steps": options.steps})
+    config = build(RefinerConfig, values, str(options.config or "options"))
+    make_folder(options.out.parent)
+    model = ModelFolder.open(options.model)
+    data = _collect(model, options.data, config.seed)
+    temporary = options.out.with_name(f".{options.out.name}.part")
+    with progress_bar("steps") as bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about itself
+        task = bar.add_task("refiner", total=config.steps, note="")
+
+        def progress(step: int, loss: float) -> None:
+            bar.update(task, advance=1, note=f"loss {loss:.4f}")
+
+        if model.released:
+            export_regressor(train_regressor(data, config, progress), temporary)
+        else:
+            export_refiner(train_refiner(data, config, progress), temporary)
+    temporary.replace(options.out)
+    sys.stdout.write(f"refiner of {len(data.joints_m)} people: {options.out}\n")
+    return 0
+
+
+def _collect(model: ModelFolder, data: Path, seed: int) -> RefinerData:
+    prior, detect = LimbPrior.load_npz(model.path / "prior.npz"), detector_of(model)
+    with progress_bar("frames") as bar:
+        task = bar.add_task("people", total=None, note="people from the earlier stages")
+        if not Share(data).rendered:
+            frames = training_frames(data)
+            bar.update(task, total=len(frames))
+            return collect_recorded(detect, prior, frames, seed, lambda: bar.advance(task))
+        read_run(data)
+        shards = sorted(data.glob("shard_*.npz"))
+        if not shards:
+            raise UsageError(f"{data}: holds no shard yet; run residualpose synth first")
+        bar.update(task, total=sum(frame_count(path) for path in shards))
+        return collect(detect, prior, shards, seed, lambda n: bar.update(task, advance=n))
+
+
+def run_statistics(options: StatisticsOptions) -> int:
+    """Write the released statistics of labelled poses."""
+    with working("reading labels"):
+        poses = labelled_poses(options.data)
+    make_folder(options.out)
+    files = PoseStatistics.of(poses).save(options.out)
+    sys.stdout.write(f"statistics of {len(poses)} people: {', '.join(map(str, files))}\n")
+    return 0

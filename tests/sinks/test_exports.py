@@ -141,7 +141,7 @@ def test_worlds_are_turned_not_mirrored() -> None:
 
 
 def test_trc_opens_in_opensim(run: Run, tmp_path: Path) -> None:
-    opensim = pytest.importorskip("opensim", reason="needs OpenSim's wheel")
+    opensim = pytest.importorskip("opensim", reason="needs the opensim wheel", exc_type=ImportError)
     write_trc(run, tmp_path / "poses")
     assert sorted(p.name for p in tmp_path.glob("*.trc")) == [
         "poses_walk_p0.trc", "poses_walk_p1.trc",

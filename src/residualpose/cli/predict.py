@@ -1,17 +1,21 @@
 """Find the people in depth images and write where every joint is, in pixels and metres.
 
 SOURCE is .npy, .npz, .mat, 16-bit .png or .tif, .exr or an ITOP .h5 file, a folder or a quoted glob
-of them. FILE:START:STOP[:STEP] takes some frames of a recording, FILE:7 one.
+of them; a folder or .tar with camera.json (see `residualpose record`); a ROS 1 or ROS 2 bag.
+FILE:START:STOP[:STEP] takes some frames of a recording, FILE:7 one.
 
 DIR/poses.jsonl gets a header line, then a line a frame. NAME_2d.png shows the joints found,
 NAME_3d_completed.png and NAME_3d_refined.png the people in 3D, NAME.html all of it to turn around
-in a browser.
+in a browser. Every other file is made of the lines at the end of the run: poses.csv, .coco.json,
+_openpose/, and for each recording .c3d, .trc, .mp4, .gif. A run that was cut short goes on with
+--resume.
 
 Examples:
   residualpose predict frame.png --camera kinect2 --output results
   residualpose predict frame.npy --camera 580,580,319.5,239.5 --output results
   residualpose predict 'day1/*.tif' --camera cam.json --depth-unit 0.0002 --output results
   residualpose predict ITOP_side_test_depth_map.h5:0:500 --save jsonl --output results
+  residualpose predict walk.bag --save jsonl c3d trc --output results --resume
 """
 
 from __future__ import annotations

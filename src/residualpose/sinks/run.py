@@ -93,8 +93,10 @@ class Run:
 def _record(line: dict[str, Any], skeleton: Skeleton) -> FrameRecord:
     """One line as arrays."""
     stored, persons = line["camera"], line["persons"]
-    numbers = (stored[key] for key in ("fx", "fy", "cx", "cy"))
-    camera = Camera(*numbers, tuple(stored.get("distortion", ())), stored.get("name", ""))
+    camera = Camera(
+        stored["fx"], stored["fy"], stored["cx"], stored["cy"],
+        tuple(stored.get("distortion", ())), stored.get("name", ""),
+    )  # fmt: skip
     people, joints = len(persons), len(skeleton.joints)
     ids = tuple(person["id"] for person in persons)
 

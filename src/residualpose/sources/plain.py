@@ -95,8 +95,8 @@ def camera_from_text(path: Path, text: str) -> Camera:
     """
     try:
         data = json.loads(text)
-        numbers = [data[key] for key in ("fx", "fy", "cx", "cy")]
-        return Camera(*numbers, tuple(data.get("distortion", ())), name=CAMERA_FILE)
+        distortion = tuple(data.get("distortion", ()))
+        return Camera(data["fx"], data["fy"], data["cx"], data["cy"], distortion, CAMERA_FILE)
     except (ValueError, KeyError, TypeError, ResidualPoseError) as error:
         raise ResidualPoseError(
             f"{path}: {CAMERA_FILE}: expected a camera, found {error}"

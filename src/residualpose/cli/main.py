@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "data check": "look at recorded data sets: what is there, and what is wrong with it",
     "bench": "time each stage on this machine",
     "bench synth": "time rendering beside the training that it feeds",
+    "bench tracking": "how well people are followed on rendered recordings",
     "synth": "render people in rooms to train on",
     "train": "train the 2D network, or fine-tune a model to a camera",
     "fit": "fit the limb prior or the refiner to data",

@@ -36,12 +36,14 @@ from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.results import UnwritableError
 from residualpose.sinks.journal import JsonlWriter
 from residualpose.sources import FrameSource, open_source
+from residualpose.tracking.follower import MAX_STRENGTH, follow
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from residualpose.estimator import PoseEstimator
     from residualpose.frames import DepthFrame
+    from residualpose.poses import Poses
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,11 @@ class Options:
     and html frames are worked on side by side, which is quickest."""
     fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = 30.0
     """Frames a second, for a recording that holds no times."""
+    track: bool = False
+    """People keep their id through a recording."""
+    smooth: Annotated[float, tyro.conf.arg(metavar="STRENGTH")] = 0.0
+    """Joints move steadily, and people are tracked: 0 is off, 1 suits people who walk, 4 is the
+    most. Pictures and pages show every frame as it is."""
     overwrite: bool = False
     """Replace the results of an earlier run in DIR."""
     resume: bool = False
@@ -108,7 +115,7 @@ def run(options: Options) -> int:
         {"name": estimate.model.name, "sha256": estimate.model.sha256},
         estimate.model.skeleton,
         options.convention,
-        {"camera": options.camera, "depth_unit": options.depth_unit},
+        {"camera": options.camera, "depth_unit": options.depth_unit} | _tracking(options),
         options.save,
         options.resume,
     )
@@ -117,7 +124,7 @@ def run(options: Options) -> int:
     output.failures = failures
     try:
         with output, progress_bar("frames") as progress:
-            _process(sources, estimate, output, progress)
+            _process(sources, estimate, output, progress, options)
     except KeyboardInterrupt:
         complain("predict", f"interrupted; kept {output.summary()}")
         return EXIT_INTERRUPTED
@@ -133,8 +140,17 @@ def _check(options: Options) -> None:
         raise UsageError(f"--save needs at least one of {', '.join(KINDS)}")
     if options.overwrite and options.resume:
         raise UsageError("--overwrite begins again and --resume goes on: give one of them")
+    if not 0 <= options.smooth <= MAX_STRENGTH:
+        raise UsageError(
+            f"--smooth: expected 0 (off) to {MAX_STRENGTH:g}, found {options.smooth:g}"
+        )
     if not 0 < options.fps < 1e4:
         raise UsageError(f"--fps: expected frames a second, found {options.fps}")
+
+
+def _tracking(options: Options) -> dict[str, float]:
+    """What the header line says of people who were followed."""
+    return {"smooth": options.smooth} if options.track or options.smooth else {}
 
 
 def _check_sources(journal: JsonlWriter, sources: list[FrameSource]) -> None:
@@ -163,7 +179,11 @@ def _open_all(options: Options) -> tuple[list[FrameSource], int]:
 
 
 def _process(
-    sources: list[FrameSource], estimate: PoseEstimator, output: RunOutput, progress: Progress
+    sources: list[FrameSource],
+    estimate: PoseEstimator,
+    output: RunOutput,
+    progress: Progress,
+    options: Options,
 ) -> None:
     """Estimate and write every frame; a file that breaks is reported and given up."""
     frames_ahead = len(sources)  # at least one a file, until each is opened
@@ -173,7 +193,7 @@ def _process(
             count = len(source)
             frames_ahead += count - 1
             progress.update(task, total=frames_ahead)
-            for _ in _frames_done(source, count, estimate, output):
+            for _ in _frames_done(source, count, estimate, output, options):
                 progress.advance(task)
         except (UsageError, UnwritableError):
             raise
@@ -183,9 +203,12 @@ def _process(
 
 
 def _frames_done(
-    source: FrameSource, count: int, estimate: PoseEstimator, output: RunOutput
+    source: FrameSource, count: int, estimate: PoseEstimator, output: RunOutput, options: Options
 ) -> Iterator[None]:
     """Do one frame after the other, with its pictures if there are to be any."""
+    if options.track or options.smooth:
+        yield from _followed(source, count, estimate, output, options.smooth)
+        return
     if not output.draws:
         waiting: deque[DepthFrame] = deque()
 
@@ -209,3 +232,33 @@ def _frames_done(
                 if not done:
                     output.add(frame, stages.poses)
             yield
+
+
+def _followed(
+    source: FrameSource, count: int, estimate: PoseEstimator, output: RunOutput, smooth: float
+) -> Iterator[None]:
+    """Do one recording whose people are followed; a resumed run follows them from the start."""
+    waiting: deque[DepthFrame] = deque()
+
+    def found() -> Iterator[tuple[DepthFrame, Poses, float | None]]:
+        with output.file(source, count) as pictures:
+            for number, frame in enumerate(source):
+                stages = estimate.explain(frame)
+                if not output.has(frame) or pictures.page_needs(number):
+                    pictures.add(number, frame, stages)
+                yield frame, stages.poses, frame.time_s
+
+    def ahead() -> Iterator[DepthFrame]:
+        for frame in source:
+            waiting.append(frame)
+            yield frame
+
+    def streamed() -> Iterator[tuple[DepthFrame, Poses]]:
+        for poses in estimate.stream(ahead(), track=True, smooth=smooth):
+            yield waiting.popleft(), poses
+
+    drawn = ((one.payload, one.poses) for one in follow(found(), smooth)) if output.draws else None
+    for frame, poses in drawn or streamed():
+        if not output.has(frame):
+            output.add(frame, poses)
+        yield

@@ -90,7 +90,7 @@ def _matches(
     away = np.linalg.norm(truth_m[:, None] - poses.joints_m[None], axis=-1)
     away = np.nan_to_num(np.nanmean(away, axis=-1), nan=np.inf)
     kept = np.array([[last.get(p) == i for i in poses.person_id] for p in range(len(truth_m))])
-    cost = np.where(away < _MATCH_M, away - 0.1 * kept, 1e3)
+    cost = np.where(away < _MATCH_M, away - kept, 1e3)
     rows, columns = linear_sum_assignment(cost)
     good = cost[rows, columns] < _MATCH_M
     return rows[good], columns[good]

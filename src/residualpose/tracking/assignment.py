@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from residualpose.tracking.kalman import squared_distance
-
-_FLOOR_M = 0.04
-"""Added to every joint's uncertainty: what two frames differ by without any error."""
-_WORST = 16.0
-"""A joint's squared distance counts at most so much: one wild joint is not another person."""
-_REACH_M, _REACH_M_S = 0.45, 1.6
+_FLOOR_M = 0.05
+"""Error that every joint has beside its covariance."""
+_WORST_M = 0.8
+"""A joint's distance counts at most so much: one wild joint is not another person."""
+_REACH_M, _REACH_M_S = 0.4, 0.8
 """Whoever is farther from where they should be is somebody else: at once, and more each second."""
+_STALE_M_S = 0.25
+"""What a second unseen costs: somebody just seen is the likelier one."""
 _MIN_JOINTS = 3
 _FORBIDDEN = 1e6
 
@@ -24,9 +24,9 @@ def costs(
     found_m2: np.ndarray,
     unseen_s: np.ndarray,
 ) -> np.ndarray:
-    """(T, P) how badly each person found fits each one known; infinite where it cannot be.
+    """(T, P) metres by which each person found misses each one known; infinite where too far.
 
-    The negative log-likelihood of the joints that both have, a joint on average.
+    The mean distance of the joints that both have, each weighted by its precision.
 
     Args:
         expected_m: (T, J, 3) joints as predicted.
@@ -35,24 +35,15 @@ def costs(
         found_m2: (P, J, 3, 3).
         unseen_s: (T,) seconds since each was seen.
     """
-    offset = found_m[None] - expected_m[:, None]
-    spread = expected_m2[:, None] + found_m2[None] + _FLOOR_M**2 * np.eye(3)
-    both = np.isfinite(offset).all(-1) & np.isfinite(spread).all((-2, -1))
-    offset = np.where(both[..., None], offset, 0.0)
-    spread = np.where(both[..., None, None], spread, np.eye(3))
-    distance2 = np.minimum(squared_distance(offset, spread), _WORST)
-    joints = np.maximum(both.sum(-1), 1)
-    unlikely = distance2 + np.linalg.slogdet(spread)[1]
-    cost = np.where(both, unlikely, 0.0).sum(-1) / joints
-    return np.where(_within_reach(offset, both, unseen_s), cost, np.inf)
-
-
-def _within_reach(offset: np.ndarray, both: np.ndarray, unseen_s: np.ndarray) -> np.ndarray:
-    away = np.where(both, np.linalg.norm(offset, axis=-1), np.nan)
-    enough = both.sum(-1) >= _MIN_JOINTS
-    away = np.where(enough[..., None], away, np.inf)
-    reach = _REACH_M + _REACH_M_S * np.asarray(unseen_s)[:, None]
-    return np.nanmedian(away, axis=-1) < reach
+    away = np.linalg.norm(found_m[None] - expected_m[:, None], axis=-1)
+    variance = np.trace(expected_m2, axis1=-2, axis2=-1)[:, None]
+    variance = variance + np.trace(found_m2, axis1=-2, axis2=-1)[None] + _FLOOR_M**2
+    both = np.isfinite(away) & np.isfinite(variance)
+    weight = np.where(both, 1 / np.where(both, variance, 1.0), 0.0)
+    near = np.minimum(np.where(both, away, 0.0), _WORST_M + unseen_s[:, None, None])
+    mean = (weight * near).sum(-1) / np.maximum(weight.sum(-1), 1e-12)
+    possible = (mean < _REACH_M + _REACH_M_S * unseen_s[:, None]) & (both.sum(-1) >= _MIN_JOINTS)
+    return np.where(possible, mean + _STALE_M_S * unseen_s[:, None], np.inf)
 
 
 def assign(cost: np.ndarray) -> np.ndarray:

@@ -15,7 +15,11 @@ SURE_AFTER = 3
 """Frames in which somebody new must be found to be believed."""
 _UNSURE_S = 0.1
 """Somebody new who is missed for longer was a mistake."""
-_PATIENCE_S = 1.5
+_JUST_S = 0.2
+"""Seen within this time, somebody is where predicted."""
+_SURE_SCORE = 0.35
+"""People found with less only go on as somebody just seen: they are no news."""
+_PATIENCE_S = 2.5
 """Whoever is unseen for longer gets a new number when coming back."""
 _DIFFUSION = 1.0
 """Of the joints' acceleration, m^2/s^3: half a metre of doubt after a second unseen."""
@@ -60,11 +64,16 @@ class Tracker:
         """
         self._move_on(time_s)
         found: list[Track | None] = [None] * len(poses)
-        for sure in (True, False):
-            self._match(poses, time_s, [t for t in self.tracks if (t.id >= 0) == sure], found)
-        twice = _found_twice(poses.joints_m, [track is not None for track in found])
+        once = ~_found_twice(poses)
+        sure = once & (poses.person_score >= _SURE_SCORE)
+        # Those seen just now have the first choice, those in doubt the last.
+        ranks = [_rank(track, time_s) for track in self.tracks]
+        for rank, eligible in ((0, once), (1, sure), (2, once)):
+            chosen = [t for t, r in zip(self.tracks, ranks, strict=True) if r == rank]
+            free = [p for p, track in enumerate(found) if track is None and eligible[p]]
+            self._match(poses, time_s, chosen, free, found)
         for person in range(len(poses)):
-            if found[person] is None and not twice[person]:
+            if found[person] is None and sure[person]:
                 found[person] = self._born(poses, person, time_s)
         for track in self.tracks:
             if track.seen_s != time_s:
@@ -86,9 +95,13 @@ class Tracker:
             track.belief = predict(track.belief, dt_s, np.array(_DIFFUSION))
 
     def _match(
-        self, poses: Poses, time_s: float, tracks: list[Track], found: list[Track | None]
+        self,
+        poses: Poses,
+        time_s: float,
+        tracks: list[Track],
+        free: list[int],
+        found: list[Track | None],
     ) -> None:
-        free = [person for person, track in enumerate(found) if track is None]
         if not tracks or not free:
             return
         cost = costs(
@@ -122,6 +135,12 @@ class Tracker:
         return time_s - track.seen_s <= patience_s + 1e-6
 
 
+def _rank(track: Track, time_s: float) -> int:
+    if track.id < 0:
+        return 2
+    return 0 if time_s - track.seen_s <= _JUST_S else 1
+
+
 def _coast(belief: Belief) -> Belief:
     """Somebody unseen: limbs stop swinging, the whole body goes on with its trunk."""
     velocity = belief.velocity_m_s
@@ -133,16 +152,14 @@ def _coast(belief: Belief) -> Belief:
     return update_velocity(belief, whole, _COAST_SD_M_S, np.ones(len(velocity), bool))
 
 
-def _found_twice(joints_m: np.ndarray, known: list[bool]) -> np.ndarray:
-    """(P,) which people are where somebody known, or somebody before them, already is."""
-    twice = np.zeros(len(joints_m), bool)
-    there = [person for person, is_known in enumerate(known) if is_known]
-    for person, is_known in enumerate(known):
-        if is_known:
-            continue
-        away = np.linalg.norm(joints_m[there] - joints_m[person], axis=-1)
+def _found_twice(poses: Poses) -> np.ndarray:
+    """(P,) which people are where somebody of a higher score already is."""
+    twice = np.zeros(len(poses), bool)
+    kept: list[int] = []
+    for person in np.argsort(-poses.person_score, kind="stable").tolist():
+        away = np.linalg.norm(poses.joints_m[kept] - poses.joints_m[person], axis=-1)
         away = np.where(np.isfinite(away), away, np.inf)
-        twice[person] = bool(len(there)) and float(np.median(away, axis=-1).min()) < _SAME_M
+        twice[person] = bool(kept) and float(np.median(away, axis=-1).min()) < _SAME_M
         if not twice[person]:
-            there.append(person)
+            kept.append(person)
     return twice

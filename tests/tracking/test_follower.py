@@ -78,7 +78,7 @@ def test_without_smoothing_joints_are_untouched() -> None:
         np.testing.assert_array_equal(np.sort(before.joints_m, 0), np.sort(after.joints_m, 0))
 
 
-@pytest.mark.parametrize(("live", "times"), [(True, 2.0), (False, 6.0)])
+@pytest.mark.parametrize(("live", "times"), [(True, 1.5), (False, 4.0)])
 def test_smoothing_takes_the_jitter_and_leaves_the_way(live: bool, times: float) -> None:
     rng = np.random.default_rng(4)
     truth = [BODY + [0.02 * i, 0.1 * np.sin(i / 8), 2.5] for i in range(120)]

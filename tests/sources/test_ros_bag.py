@@ -95,6 +95,28 @@ def test_ros2(tmp_path: Path, depth_mm: np.ndarray, encoding: str, plugin: Stora
     check(write2(tmp_path / "walk", depth_mm, encoding, plugin), depth_mm)
 
 
+def test_the_bags_of_librealsense(tmp_path: Path, depth_mm: np.ndarray) -> None:
+    """Its topics, its unit as an option, and four bytes too many behind each image."""
+    store, path = get_typestore(Stores.ROS1_NOETIC), tmp_path / "realsense.bag"
+    names = {"/cam/depth/image": "/device_0/sensor_0/Depth_0/image/data",
+             "/cam/depth/camera_info": "/device_0/sensor_0/Depth_0/info/camera_info"}  # fmt: skip
+    with Writer1(path) as bag:
+        option = bag.add_connection(
+            "/device_0/sensor_0/option/Depth_Units/value", "std_msgs/msg/Float32", typestore=store
+        )
+        unit = store.types["std_msgs/msg/Float32"](0.00025)
+        bag.write(option, TIMES_NS[0], store.serialize_ros1(unit, "std_msgs/msg/Float32"))
+        topics: dict[str, Any] = {}
+        for topic, kind, time_ns, message in messages(store, depth_mm * 4, "mono16", True):
+            if topic in names:
+                if topic not in topics:
+                    topics[topic] = bag.add_connection(names[topic], kind, typestore=store)
+                tail = b"\0\0\0\0" if kind == IMAGE else b""
+                raw = bytes(store.serialize_ros1(message, kind)) + tail
+                bag.write(topics[topic], time_ns, raw)
+    check(path, depth_mm)
+
+
 def test_a_bag_without_depth_says_what_it_has(tmp_path: Path, depth_mm: np.ndarray) -> None:
     path = write1(tmp_path / "walk.bag", depth_mm, "bgr16")
     with pytest.raises(ResidualPoseError, match=r"found /cam/color/image \(rgb8\), /cam/depth"):

@@ -18,6 +18,7 @@ from residualpose.sources.listing import Selection, ending, list_files
 from residualpose.sources.mat import read_mat
 from residualpose.sources.plain import is_plain_folder, read_plain_folder, read_tar
 from residualpose.sources.raw import Recording
+from residualpose.sources.realsense import read_db3
 from residualpose.sources.ros_bag import is_ros2_folder, read_ros_bag
 from residualpose.sources.units import parse_unit, to_metres
 
@@ -37,7 +38,7 @@ READERS: dict[str, Callable[[Path], Recording]] = {
     ".tar.gz": read_tar,
     ".tgz": read_tar,
     ".bag": read_ros_bag,
-    ".db3": read_ros_bag,
+    ".db3": read_db3,
     ".mcap": read_ros_bag,
 }
 """The reader of each file name ending. A reader imports its library when it is called."""

@@ -32,8 +32,9 @@ def read_ros_bag(path: Path) -> Recording:
     with _opened(path) as bag:
         connection = _depth_topic(path, bag)
         camera = _camera(path, bag, connection.topic)
+        unit_m = _realsense_unit(bag, connection.topic)
         count = connection.msgcount
-    return Recording(count, partial(_frames, path, connection.topic, camera))
+    return Recording(count, partial(_frames, path, connection.topic, camera, unit_m))
 
 
 def is_ros2_folder(path: Path) -> bool:
@@ -41,7 +42,9 @@ def is_ros2_folder(path: Path) -> bool:
     return (path / "metadata.yaml").is_file()
 
 
-def _frames(path: Path, topic: str, camera: Camera | None, indices: range) -> Iterator[RawDepth]:
+def _frames(
+    path: Path, topic: str, camera: Camera | None, realsense_m: float | None, indices: range
+) -> Iterator[RawDepth]:
     if not indices:
         return
     last, wanted = max(indices), set(indices)
@@ -49,12 +52,15 @@ def _frames(path: Path, topic: str, camera: Camera | None, indices: range) -> It
         connections = [one for one in bag.connections if one.topic == topic]
         for index, (connection, _, raw) in enumerate(bag.messages(connections)):
             if index in wanted:
-                yield _frame(path, index, _message(bag, raw, connection.msgtype), camera)
+                image = _message(bag, raw, connection.msgtype)
+                yield _frame(path, index, image, camera, realsense_m)
             if index == last:
                 return
 
 
-def _frame(path: Path, index: int, image: Any, camera: Camera | None) -> RawDepth:
+def _frame(
+    path: Path, index: int, image: Any, camera: Camera | None, realsense_m: float | None
+) -> RawDepth:
     if image.encoding not in _ENCODINGS:
         raise ResidualPoseError(
             f"{path}: frame {index}: expected {', '.join(_ENCODINGS)}, found {image.encoding}"
@@ -71,7 +77,7 @@ def _frame(path: Path, index: int, image: Any, camera: Camera | None) -> RawDept
     rows = np.asarray(image.data[: height * step], np.uint8).reshape(height, step)
     values = np.ascontiguousarray(rows[:, : width * dtype.itemsize]).view(dtype)
     stamp = image.header.stamp
-    return RawDepth(values, index, camera, unit_m, stamp.sec + stamp.nanosec * 1e-9)
+    return RawDepth(values, index, camera, realsense_m or unit_m, stamp.sec + stamp.nanosec * 1e-9)
 
 
 def _depth_topic(path: Path, bag: Any) -> Any:
@@ -124,11 +130,22 @@ def _camera(path: Path, bag: Any, topic: str) -> Camera | None:
     return None
 
 
+def _realsense_unit(bag: Any, topic: str) -> float | None:
+    """Metres per unit where librealsense (before 2.57) wrote the bag; None for other bags."""
+    option = "/".join(topic.split("/")[:3]) + "/option/Depth_Units/value"
+    connections = [one for one in bag.connections if one.topic == option]
+    for connection, _, raw in bag.messages(connections) if connections else ():
+        return float(_message(bag, raw, connection.msgtype).data)
+    return None
+
+
 def _message(bag: Any, raw: bytes, kind: str) -> Any:
     """Deserialise, also what librealsense wrote."""
+    from rosbags.highlevel import AnyReaderError
+
     try:
         return bag.deserialize(raw, kind)
-    except AssertionError:
+    except AnyReaderError:  # of another size
         return bag.deserialize(raw[:-_REALSENSE_TAIL], kind)
 
 
@@ -141,7 +158,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise MissingExtraError("rosbags", "ros") from None
     # Bags of before Iron do not hold their message definitions.
     types = get_typestore(Stores.ROS2_HUMBLE)
-    broken = (AnyReaderError, AssertionError, ValueError, KeyError, LookupError, RuntimeError)
+    broken = (AnyReaderError, AssertionError, ValueError, LookupError, RuntimeError)
     with (
         reading(path, "a ROS bag", *broken),
         AnyReader([path], default_typestore=types) as bag,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 _FLOOR_M = 0.05
 """Error that every joint has beside its covariance."""
@@ -48,6 +47,9 @@ def costs(
 
 def assign(cost: np.ndarray) -> np.ndarray:
     """(P,) row of `cost` (T, P) given to each column, -1 for none; as many as can be, cheapest."""
+    # Half of what the package takes to start, and calls without tracking never need it.
+    from scipy.optimize import linear_sum_assignment
+
     rows = np.full(cost.shape[1], -1)
     if not cost.size:
         return rows

@@ -25,6 +25,7 @@ from residualpose.pipeline.maps import Maps, MapsModel, surface_of
 from residualpose.pipeline.normalise import normalise
 from residualpose.pipeline.peaks import find_peaks
 from residualpose.pipeline.refine import Refiner
+from residualpose.pipeline.sides import settle_sides
 from residualpose.poses import Origin, Poses
 from residualpose.skeleton import ITOP15, NECK, TORSO
 from residualpose.stream import default_workers, in_order, newest
@@ -83,7 +84,7 @@ class Detector:
         grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
         surface_m = surface_of(view, maps.stride)
         points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
-        people = group(peaks, maps.limb_fields, points.points_m)
+        people = settle_sides(group(peaks, maps.limb_fields, points.points_m), points.points_m)
         weak = people.joint_score < MIN_JOINT_SCORE
         weak[:, [NECK, TORSO]] = False
         index, absent = people.peak_index, (people.peak_index < 0) | weak

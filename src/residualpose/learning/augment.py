@@ -17,6 +17,9 @@ from residualpose.skeleton import ITOP15
 
 ROLL_SD_RAD, ROLL_MAX_RAD = 0.08, 0.35
 ZOOM = (0.85, 1.2)
+SIZE = (0.95, 1.22)
+"""The world made larger about the camera: the same picture of taller people, farther away.
+The bodies rendered, children among them, are a tenth smaller than those whom sensors mostly see."""
 CENTRE_JITTER = 0.28
 """How far the person chosen may lie from the middle of a crop, in sizes of it."""
 
@@ -64,7 +67,8 @@ def look_again(scene: Scene, size: tuple[int, int], rng: np.random.Generator) ->
 
     A roll turns image and joints about the optical axis, exactly. Zoom s moves the person looked at
     from depth z to z / s and everything else by as many metres; depths along the body stay, so its
-    shape is stretched by a few per cent across, which only adds to the variety of bodies.
+    shape is stretched by a few per cent across, which only adds to the variety of bodies. Their
+    size varies too (`SIZE`), exactly.
     """
     count, device = len(scene.depth_m), scene.depth_m.device
     roll = np.clip(rng.normal(0, ROLL_SD_RAD, count), -ROLL_MAX_RAD, ROLL_MAX_RAD)
@@ -87,7 +91,9 @@ def look_again(scene: Scene, size: tuple[int, int], rng: np.random.Generator) ->
     joints = _move(scene.joints_m, turn, zoom_t, moved_m)
     intrinsics = torch.cat([scene.intrinsics[:, :2], new_centre], -1)
     visible = scene.visible & _inside(joints, intrinsics, size)
-    return Scene(depth.clamp_min(0), label * ~outside, joints, visible, intrinsics)
+    larger = torch.from_numpy(rng.uniform(*SIZE, count)).float().to(device).view(-1, 1, 1)
+    depth, joints = depth.clamp_min(0) * larger, joints * larger[..., None]
+    return Scene(depth, label * ~outside, joints, visible, intrinsics)
 
 
 def _look_at(scene: Scene, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -75,8 +75,8 @@ def update(belief: Belief, measured_m: np.ndarray, noise_m2: np.ndarray) -> Beli
 
     A measurement far off is believed less: its noise grows with its distance.
     """
-    seen = np.isfinite(measured_m).all(-1) & np.isfinite(noise_m2).all((-2, -1))
-    known = np.isfinite(belief.mean).all(-1)
+    seen = _finite(measured_m) & _finite(noise_m2, (-2, -1))
+    known = _finite(belief.mean)
     noise = np.where(seen[..., None, None], noise_m2, np.eye(3))
     innovation = np.where((seen & known)[..., None], measured_m - belief.position_m, 0.0)
     P = np.where(known[..., None, None], belief.covariance, np.eye(6))
@@ -91,7 +91,7 @@ def update_velocity(
     belief: Belief, velocity_m_s: np.ndarray, sd_m_s: float, where: np.ndarray
 ) -> Belief:
     """The belief once velocities (..., 3) are known to sd_m_s, at the points `where` (...) says."""
-    where = where & np.isfinite(belief.mean).all(-1) & np.isfinite(velocity_m_s).all(-1)
+    where = where & _finite(belief.mean) & _finite(velocity_m_s)
     innovation = np.where(where[..., None], velocity_m_s - belief.velocity_m_s, 0.0)
     P = np.where(where[..., None, None], belief.covariance, np.eye(6))
     S = P[..., 3:, 3:] + sd_m_s**2 * np.eye(3)
@@ -107,8 +107,8 @@ def smooth_back(filtered: Belief, predicted: Belief, later: Belief, dt_s: float)
         later: The next frame with all that came after.
         dt_s: Seconds between the two.
     """
-    sane = np.isfinite(filtered.mean).all(-1) & np.isfinite(later.mean).all(-1)
-    sane &= np.isfinite(predicted.mean).all(-1)
+    sane = _finite(filtered.mean) & _finite(later.mean)
+    sane = sane & _finite(predicted.mean)
     P = np.where(sane[..., None, None], filtered.covariance, np.eye(6))
     ahead = np.where(sane[..., None, None], predicted.covariance, np.eye(6))
     gain = np.swapaxes(np.linalg.solve(ahead, transition(dt_s) @ P), -1, -2)
@@ -137,3 +137,8 @@ def _choose(where: np.ndarray, yes: Belief, no: Belief) -> Belief:
         np.where(where[..., None], yes.mean, no.mean),
         np.where(where[..., None, None], yes.covariance, no.covariance),
     )
+
+
+def _finite(values: np.ndarray, axes: int | tuple[int, ...] = -1) -> np.ndarray:
+    """Whether all numbers along the axes are known."""
+    return np.asarray(np.isfinite(values).all(axes))

@@ -2,7 +2,8 @@
 
 A camera knee high, whose depth is noisy (1 % of it), 2 % too long and too short in turn in stripes
 12 pixels wide, and missing in half of the pixels. Writes OUT/train and OUT/held_out in the plain
-format, of different people, rooms and poses; the bodies are those of a folder of residualpose synth.
+format, of different people, rooms and poses; the bodies are those of a folder of
+residualpose synth.
 
 Example:
   python scripts/odd_sensor.py data odd

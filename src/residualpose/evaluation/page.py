@@ -40,7 +40,8 @@ _NOTES = {
     "50 degrees, profile up to 130, back beyond; end-on where the camera looks along the trunk",
     "occlusion": "share of joints that neither anything else nor the image's edge hides: in sight "
     "80 % and more, mostly hidden below 40 %",
-    "asked for": "a rendered person with fewer than 8 of 15 joints in sight is neither missed nor wrong",
+    "asked for": "a rendered person with fewer than 8 of 15 joints in sight is neither missed nor "
+    "wrong",
 }
 
 

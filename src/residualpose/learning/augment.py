@@ -7,7 +7,7 @@ the sensor's faults, which must stay upright and in pixels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -67,8 +67,7 @@ def look_again(scene: Scene, size: tuple[int, int], rng: np.random.Generator) ->
 
     A roll turns image and joints about the optical axis, exactly. Zoom s moves the person looked at
     from depth z to z / s and everything else by as many metres; depths along the body stay, so its
-    shape is stretched by a few per cent across, which only adds to the variety of bodies. Their
-    size varies too (`SIZE`), exactly.
+    shape is stretched by a few per cent across, which only adds to the variety of bodies.
     """
     count, device = len(scene.depth_m), scene.depth_m.device
     roll = np.clip(rng.normal(0, ROLL_SD_RAD, count), -ROLL_MAX_RAD, ROLL_MAX_RAD)
@@ -91,9 +90,16 @@ def look_again(scene: Scene, size: tuple[int, int], rng: np.random.Generator) ->
     joints = _move(scene.joints_m, turn, zoom_t, moved_m)
     intrinsics = torch.cat([scene.intrinsics[:, :2], new_centre], -1)
     visible = scene.visible & _inside(joints, intrinsics, size)
-    larger = torch.from_numpy(rng.uniform(*SIZE, count)).float().to(device).view(-1, 1, 1)
-    depth, joints = depth.clamp_min(0) * larger, joints * larger[..., None]
-    return Scene(depth, label * ~outside, joints, visible, intrinsics)
+    return Scene(depth.clamp_min(0), label * ~outside, joints, visible, intrinsics)
+
+
+def enlarge(scene: Scene, chosen: Tensor, rng: np.random.Generator) -> Scene:
+    """The chosen (B,) frames with a larger world, see `SIZE`: the image and the rays stay."""
+    factor = torch.from_numpy(rng.uniform(*SIZE, len(chosen))).float().to(chosen.device)
+    factor = torch.where(chosen, factor, 1.0)[:, None, None]
+    return replace(
+        scene, depth_m=scene.depth_m * factor, joints_m=scene.joints_m * factor[..., None]
+    )
 
 
 def _look_at(scene: Scene, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -81,7 +81,7 @@ def perfect(model: Path, monkeypatch: pytest.MonkeyPatch) -> Estimate:
         people_m: np.ndarray, missed: tuple[int, ...] = (), convention: str | None = None
     ) -> PoseEstimator:
         maps = PerfectMaps(people_m, missed)
-        monkeypatch.setattr(estimator, "MapsModel", lambda path, stride: maps)
+        monkeypatch.setattr(estimator, "MapsModel", lambda path, stride, threads=None: maps)
         return PoseEstimator(model, convention=convention)
 
     return make

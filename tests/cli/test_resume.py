@@ -243,7 +243,7 @@ def test_a_broken_file_is_tried_again_and_nothing_doubled(tmp_path: Path) -> Non
 
 def test_ctrl_c_writes_all_files_up_to_the_last_frame(tmp_path: Path) -> None:
     source, out = recording(tmp_path / "walk.npz", 90), tmp_path / "out"
-    process = start(source, "-o", out, *SAVE, pause_s=0.01)
+    process = start(source, "-o", out, *SAVE, pause_s=0.04)
     assert stop_after_growth(process, out / "poses.partial.jsonl", 9_000, signal.SIGINT) == 130
     done = len(whole_lines(out / "poses.jsonl")) - 1
     assert 2 < done < 90

@@ -115,7 +115,7 @@ def test_sizes_are_those_of_the_release() -> None:
 
 
 def test_hourglass_keeps_its_resolution() -> None:
-    assert Hourglass()(torch.zeros(1, 128, 32, 16)).shape == (1, 256, 32, 16)
+    assert Hourglass(128, 256)(torch.zeros(1, 128, 32, 16)).shape == (1, 256, 32, 16)
 
 
 def test_a_block_has_a_shortcut_only_where_widths_differ() -> None:

@@ -56,7 +56,9 @@ def refiner(
     residual: tuple[float, float, float] = (0, 0, 0.05),
     log_sd: float = 0.0,
 ) -> Refiner:
-    monkeypatch.setattr(refine, "start_session", lambda path: Session(residual, log_sd))
+    monkeypatch.setattr(
+        refine, "start_session", lambda path, threads=None: Session(residual, log_sd)
+    )
     return Refiner(Path("fake.onnx"))
 
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from residualpose.pipeline.group import People2D
-from residualpose.skeleton import ITOP15
 
 MIN_APART_M = 0.06
 """Joints nearer to each other say nothing about sides."""
@@ -37,9 +36,8 @@ def settle_sides(people: People2D, points_m: np.ndarray) -> People2D:
     # A foot goes with its knee unless that would cross the shanks instead.
     feet_too = crossed & ~_against(knees, feet)
     order = np.tile(np.arange(index.shape[1]), (len(index), 1))
-    mirror = np.array(ITOP15.mirror)
-    for pair, chosen in ((_KNEES, crossed), (_FEET, feet_too)):
-        order[np.ix_(chosen, pair)] = mirror[list(pair)]
+    for (right, left), chosen in ((_KNEES, crossed), (_FEET, feet_too)):
+        order[chosen, right], order[chosen, left] = left, right
     return replace(
         people,
         joints_px=np.take_along_axis(people.joints_px, order[..., None], 1),

@@ -73,7 +73,7 @@ def measure_data_rate(
     progress("rendering what to train on")
     cut = replace(stream, crop=maps.crop)
     with closing(stream_batches(folder, cut, device, 0)) as batches:
-        samples = list(islice(batches, maps.crop.whole_every))
+        samples = list(islice(batches, maps.crop.whole_every if maps.crop else 1))
     step = _stepper(maps, samples, device)
     progress("training alone")
     alone_s = _steps_s(step, seconds, len(samples))

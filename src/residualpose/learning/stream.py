@@ -10,6 +10,7 @@ Needs torch and numpy once the folder holds the bodies (synthetic.shards.prepare
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -76,8 +77,9 @@ def stream_batches(
         prefetch_factor=2 if workers else None, worker_init_fn=_start if workers else None,
         multiprocessing_context="spawn" if workers else None,
     )  # fmt: skip
+    items = iter(loader)
     try:
-        for number, item in enumerate(loader, start=first):
+        for number, item in enumerate(items, start=first):
             yield finish(item, number, config, device) if on_device else item
     except RuntimeError as error:
         if "worker" not in str(error):
@@ -85,6 +87,10 @@ def stream_batches(
         raise ResidualPoseError(
             f"{folder}: a rendering worker was killed (out of memory?); go on with fewer workers"
         ) from None
+    finally:
+        # A worker stopped while it hands a batch over may abort; nobody waits for that batch.
+        with suppress(RuntimeError):
+            getattr(items, "_shutdown_workers", lambda: None)()
 
 
 def finish(views: Sequence[View], number: int, config: StreamConfig, device: torch.device) -> Batch:

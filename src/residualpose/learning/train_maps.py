@@ -24,9 +24,10 @@ from residualpose.learning.parallel import Processes, joined_processes, process_
 from residualpose.learning.released_network import ReleasedConfig
 from residualpose.learning.training_log import TrainingLog
 from residualpose.learning.training_state import TrainingState
-from residualpose.learning.warm_start import freeze_norms, start_from
+from residualpose.learning.warm_start import freeze_middle, freeze_norms, start_from
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+LEARN = ("all", "ends")
 FOCAL_PX = 144.0
 _ALONE = Processes(torch.device("cpu"))
 
@@ -75,7 +76,11 @@ class MapsConfig:
     start: str = ""
     """Begin with the weights of this bundled model, model folder or checkpoint.pt, batch norms
     frozen, instead of random ones."""
-    crop: Crop = field(default_factory=Crop)
+    learn: str = "all"
+    """Which weights learn: all, or those at both ends of the compact network and all scales and
+    shifts (ends). A few dozen frames are too few for all."""
+    crop: Crop | None = None
+    """Cut most batches to crops around people, rolled and resized; None: whole frames as stored."""
     sensor_noise: bool = True
     """Simulate the sensors' faults; without, the network sees perfect depth (for ablations)."""
     architecture: str = "compact"
@@ -90,11 +95,14 @@ class MapsConfig:
         for name in (*counts, "warm_up", "threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name, known in (("precision", PRECISIONS), ("architecture", ARCHITECTURES)):
+        choices = {"precision": PRECISIONS, "architecture": ARCHITECTURES, "learn": LEARN}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise UsageError(
                     f"{name}: expected {' or '.join(known)}, got {getattr(self, name)!r}"
                 )
+        if self.learn == "ends" and self.architecture != "compact":
+            raise UsageError("learn: ends are those of the compact network; expected all")
         if not self.data:
             raise UsageError("data: expected at least one folder of frames")
         if self.batch % self.parts:
@@ -134,6 +142,8 @@ def _state(config: MapsConfig, processes: Processes) -> TrainingState:
         start_from(network, config.start)
     elif processes.count > 1:
         share_norms(network)
+    if config.learn == "ends":
+        freeze_middle(network)
     optimiser = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )

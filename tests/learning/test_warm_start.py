@@ -81,3 +81,22 @@ def test_models_that_do_not_fit_are_named(tmp_path: Path) -> None:
         start_from(small, "nothing")
     with pytest.raises(ResidualPoseError, match="cannot read the checkpoint"):
         start_from(small, str(tmp_path / "missing.pt"))
+
+
+def test_with_few_frames_only_the_ends_learn(tiny_shards: Path, tmp_path: Path) -> None:
+    tiny = NetworkConfig(stem=4, widths=(8, 8), blocks=(1, 1), head=8)
+    one = MapsConfig(
+        (Share(tiny_shards),), tmp_path, steps=1, batch=2, shards=1, first_shards=1,
+        network=tiny, learn="ends",
+    )  # fmt: skip
+    torch.manual_seed(one.seed)
+    before = PoseNetwork(tiny).state_dict()
+    train_maps(one, lambda *_: None)
+    after = load_checkpoint(tmp_path / "checkpoint.pt")["network"]
+    changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    kernels = {name for name, value in before.items() if value.ndim == 4}
+    assert "stem.0.0.weight" in changed and "final.1.weight" in changed
+    assert any("hourglasses" in name and name.endswith(".1.weight") for name in changed)
+    assert not any("hourglasses" in name for name in changed & kernels)
+    with pytest.raises(UsageError, match="learn"):
+        replace(one, learn="middle")

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from residualpose.cli.train import FineTuneOptions
 
 RECIPE: Mapping[str, object] = {
-    "steps": 600,
+    "learn": "ends",
+    "steps": 250,
     "batch": 12,
     "learning_rate": 1.5e-3,
-    "warm_up": 30,
+    "warm_up": 20,
     "fall": 0.6,
-    "ema": 0.98,
+    "ema": 0.97,
     "crop": {"whole_every": 4},
 }
 """For some tens of frames; more frames bear more steps. As in configs/finetune.toml."""

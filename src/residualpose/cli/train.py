@@ -87,7 +87,7 @@ class FineTuneOptions:
     config: Settings = None
     """Settings: its table [maps]. Default: a recipe for some tens to thousands of frames."""
     steps: _Count = None
-    """Optimiser steps. Default: 600, or what the settings say."""
+    """Optimiser steps. Default: 250, or what the settings say."""
     seed: _Count = None
     """Another seed, another run. Default: 0."""
     threads: _Count = None

@@ -19,6 +19,9 @@ from residualpose.learning.network import PoseNetwork
 from residualpose.learning.released_network import ReleasedHourglass
 from residualpose.model import ModelFolder
 
+_ENDS = ("stem", "enter", "early", "back", "rise", "skip", "final")
+"""Parts of `PoseNetwork` that see the sensor's depth, and those that write the maps."""
+
 
 def start_from(network: PoseNetwork | ReleasedHourglass, source: str) -> None:
     """Fill a network with the weights of a bundled model (name), a model folder or a checkpoint.
@@ -42,6 +45,14 @@ def freeze_norms(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
+
+
+def freeze_middle(network: nn.Module) -> None:
+    """Only the first and last convolutions, and the scales and shifts of all norms, learn on."""
+    for name, module in network.named_modules():
+        free = isinstance(module, nn.BatchNorm2d) or name.split(".")[0] in _ENDS
+        for weight in module.parameters(recurse=False):
+            weight.requires_grad_(free)
 
 
 def _load(network: PoseNetwork | ReleasedHourglass, state: dict[str, Tensor], source: str) -> None:

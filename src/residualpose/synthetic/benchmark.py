@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import zipfile
 from collections.abc import Generator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +26,7 @@ from residualpose.synthetic.people import RenderedFrame, SceneConfig, render_fra
 from residualpose.synthetic.poses import PoseLibrary
 from residualpose.synthetic.sensors import Sensor, simulate
 from residualpose.synthetic.shards import MM, Cast
+from residualpose.synthetic.workers import in_workers
 
 _CENTRE_JITTER = 0.02
 """Of the image width: how far real cameras' principal points lie off the middle."""
@@ -45,25 +42,10 @@ def render_benchmark(folder: Path, recipe: Recipe, count: int, workers: int) -> 
         ResidualPoseError: a frame cannot be written, or a worker was killed.
     """
     _prepare(folder, recipe)
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
+    jobs = [(folder, recipe, i) for i in missing_frames(folder, count)]
     try:
-        jobs = [pool.submit(_work, folder, recipe, i) for i in missing_frames(folder, count)]
-        for job in as_completed(jobs):
-            yield job.result()
-        pool.shutdown()
-    except BrokenProcessPool:
-        raise ResidualPoseError(
-            f"{folder}: a worker was killed (out of memory?); run again with fewer --workers, "
-            "finished frames are kept"
-        ) from None
+        yield from in_workers(_work, jobs, workers, f"{folder}: ", "frames")
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.terminate()
-            worker.join()
         for unfinished in folder.glob(".frame_*.tmp"):
             unfinished.unlink(missing_ok=True)
 
@@ -145,12 +127,6 @@ def _prepare(folder: Path, recipe: Recipe) -> None:
         raise ResidualPoseError(f"{folder}: cannot be made ({error.strerror})") from None
     if not (folder / "bodies.npz").exists():
         make_bank(recipe.bodies, recipe.seed).save(folder / "bodies.npz")
-
-
-def _start_worker() -> None:
-    """Ctrl-C reaches the parent, which stops the workers; torch must not compete with itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
 
 
 @cache

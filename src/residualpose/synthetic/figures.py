@@ -62,6 +62,30 @@ def make_figure(
     place = stance.place
     x_m, y_m = place.xy_m.tolist()
     T_world_person = pose_matrix(x_m, y_m, place.heading_rad, lift_m + raised_m)
+    return placed_figure(outfit, posed, joints, (R, t), T_world_person, support, stance.pose.source)
+
+
+def placed_figure(
+    outfit: Outfit,
+    posed_m: torch.Tensor,
+    joints_m: torch.Tensor,
+    parts: tuple[torch.Tensor, torch.Tensor],
+    T_world_person: np.ndarray,
+    support: Primitives,
+    source: str,
+) -> Figure:
+    """A posed, dressed body put into the world, with what it wears and holds.
+
+    Args:
+        outfit: What the body wears.
+        posed_m: (N, 3) posed vertices, metres, the person's frame.
+        joints_m: (15, 3) metres, the person's frame.
+        parts: Rotations (K, 3, 3) and shifts (K, 3) of the body's parts from rest.
+        T_world_person: (4, 4).
+        support: What the person sits or lies on, world frame.
+        source: Where the pose is from.
+    """
+    R, t = parts
     turn = torch.from_numpy(T_world_person[:3, :3]).float()
     shift = torch.from_numpy(T_world_person[:3, 3]).float()
     T_person_part = np.tile(np.eye(4), (len(R), 1, 1))
@@ -73,8 +97,8 @@ def make_figure(
         np.array([a.material for a in outfit.attachments], np.uint8),
     )
     return Figure(
-        posed @ turn.T + shift, outfit.triangles, outfit.material, joints @ turn.T + shift, extras,
-        support, stance.pose.source,
+        posed_m @ turn.T + shift, outfit.triangles, outfit.material, joints_m @ turn.T + shift,
+        extras, support, source,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from residualpose.synthetic.bodies import BodyBank, part_transforms, posed_joint
 from residualpose.synthetic.body_pose import BodyPose
 from residualpose.synthetic.draw import draw_frame
 from residualpose.synthetic.dress import Outfit, dress
-from residualpose.synthetic.figures import Figure
+from residualpose.synthetic.figures import Figure, placed_figure
 from residualpose.synthetic.primitives import Primitives, cuboids, merge, pose_matrix
 from residualpose.synthetic.sensors.strengths import draw_strengths
 from residualpose.synthetic.sensors.time_of_flight import time_of_flight
@@ -153,22 +153,6 @@ def render_sequence(
         yield SequenceFrame(frame, drawn.joints_m, drawn.visible)
 
 
-def sequence_truth(scene: str, bank: BodyBank, seconds: float, seed: int = 0) -> np.ndarray:
-    """(T, P, 15, 3) joints in the camera frame without rendering anything."""
-    walks = make_script(scene, seconds, seed).walks
-    T_camera_world = np.linalg.inv(_camera_pose())
-    truth = np.zeros((len(walks[0].xy_m), len(walks), 15, 3))
-    for person, walk in enumerate(walks):
-        for index in range(len(truth)):
-            R, t = part_transforms(bank, person % len(bank), BodyPose(walk.rotations[index]))
-            joints = posed_joints(bank, person % len(bank), R, t).numpy()
-            joints[:, 2] -= joints[:, 2].min() - 0.08
-            placed = _placed(walk, index)
-            world = joints @ placed[:3, :3].T + placed[:3, 3]
-            truth[index, person] = world @ T_camera_world[:3, :3].T + T_camera_world[:3, 3]
-    return truth
-
-
 def _figure(bank: BodyBank, body: int, outfit: Outfit, walk: Walk, index: int) -> Figure:
     """One person in one frame, world frame."""
     R, t = part_transforms(bank, body, BodyPose(walk.rotations[index]))
@@ -176,20 +160,7 @@ def _figure(bank: BodyBank, body: int, outfit: Outfit, walk: Walk, index: int) -
     joints = posed_joints(bank, body, R, t)
     T_world_person = _placed(walk, index)
     T_world_person[2, 3] -= float(posed[: len(bank.part), 2].min())
-    turn = torch.from_numpy(T_world_person[:3, :3]).float()
-    shift = torch.from_numpy(T_world_person[:3, 3]).float()
-    T_person_part = np.tile(np.eye(4), (len(R), 1, 1))
-    T_person_part[:, :3, :3], T_person_part[:, :3, 3] = R.numpy(), t.numpy()
-    maps = [T_world_person @ T_person_part[a.part] @ a.T_rest_local for a in outfit.attachments]
-    extras = Primitives(
-        np.array([a.kind for a in outfit.attachments], np.uint8),
-        np.array(maps, np.float32).reshape(-1, 4, 4),
-        np.array([a.material for a in outfit.attachments], np.uint8),
-    )
-    return Figure(
-        posed @ turn.T + shift, outfit.triangles, outfit.material, joints @ turn.T + shift, extras,
-        merge([]), "walk",
-    )  # fmt: skip
+    return placed_figure(outfit, posed, joints, (R, t), T_world_person, merge([]), "walk")
 
 
 def _placed(walk: Walk, index: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -86,26 +86,39 @@ def render_shards(folder: Path, config: SynthConfig, workers: int) -> Generator[
     """
     _sweep(folder)
     prepare_cast(folder, config)
+    jobs = [(folder, k, config) for k in missing_shards(folder, config)]
+    try:
+        yield from in_workers(_work, jobs, workers, f"{folder}: ", "shards")
+    finally:
+        _sweep(folder)
+
+
+def in_workers(
+    work: Callable[..., Path], jobs: Iterable[tuple], workers: int, where: str, made: str
+) -> Generator[Path]:
+    """Results of `work(*job)` as they come; left early, it stops the workers.
+
+    Raises:
+        ResidualPoseError: a worker was killed; `where` and `made` are for the message.
+    """
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=start_worker
     )
     try:
-        jobs = [pool.submit(_work, folder, k, config) for k in missing_shards(folder, config)]
-        for job in as_completed(jobs):
+        for job in as_completed([pool.submit(work, *job) for job in jobs]):
             yield job.result()
         pool.shutdown()
     except BrokenProcessPool:
         raise ResidualPoseError(
-            f"{folder}: a worker was killed (out of memory?); run again with fewer --workers, "
-            "finished shards are kept"
+            f"{where}a worker was killed (out of memory?); run again with fewer --workers, "
+            f"finished {made} are kept"
         ) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - others:
             worker.terminate()
             worker.join()
-        _sweep(folder)
 
 
 def _sweep(folder: Path) -> None:

@@ -149,6 +149,19 @@ def test_time_of_flight_edges_fly_or_are_removed():
     assert not (flying & removed).any()
 
 
+def test_frames_of_one_time_of_flight_camera_share_its_field_of_view():
+    depth_m, material = plane(2.0, batch=2)
+    six_sided = torch.tensor([[1.0, 0.0, 0.0, 0.9]]).T.repeat(1, 2)
+    noisy_m = time_of_flight.time_of_flight(
+        depth_m, material, torch.full((2,), FOCAL_PX), strengths(2),
+        torch.Generator().manual_seed(0), six_sided,
+    )  # fmt: skip
+    outside = noisy_m == 0
+    assert outside[0, 0, 0] and not outside[0, 64, 80]
+    assert (outside[0] == outside[1]).float().mean() > 0.98
+    assert (noisy_m[0] != noisy_m[1]).float().mean() > 0.5
+
+
 @pytest.mark.parametrize("sensor", Sensor)
 def test_output_is_sane_and_repeatable(sensor: Sensor):
     depth_m, material = figure()

@@ -20,6 +20,7 @@ from residualpose.synthetic.body_pose import BodyPose
 from residualpose.synthetic.draw import draw_frame
 from residualpose.synthetic.dress import Outfit, dress
 from residualpose.synthetic.figures import Figure, placed_figure
+from residualpose.synthetic.noise_fields import uniform
 from residualpose.synthetic.primitives import Primitives, cuboids, merge, pose_matrix
 from residualpose.synthetic.sensors.strengths import draw_strengths
 from residualpose.synthetic.sensors.time_of_flight import time_of_flight
@@ -138,6 +139,7 @@ def render_sequence(
         room = merge([room, _stool(seated.joints_m.numpy())])
     generator = torch.Generator().manual_seed(seed)
     strengths = draw_strengths(1, generator, "cpu")
+    lens = uniform((4, 1), generator, torch.device("cpu"))
     focal_px = torch.tensor([CAMERA.fx], dtype=torch.float32)
     viewpoint = Viewpoint(_camera_pose(), "fixed")
     for index in range(0, len(script.walks[0].xy_m), every):
@@ -148,7 +150,9 @@ def render_sequence(
         drawn = draw_frame(seen_from(room, figures, viewpoint, CAMERA), WIDTH, HEIGHT)
         clean_m, material = torch.from_numpy(drawn.depth_m), torch.from_numpy(drawn.material)
         # Of the sensor only what it does itself: cuts by a driver would change with every frame.
-        depth_m = time_of_flight(clean_m[None], material[None], focal_px, strengths, generator)
+        depth_m = time_of_flight(
+            clean_m[None], material[None], focal_px, strengths, generator, lens
+        )
         frame = DepthFrame(depth_m[0].numpy(), CAMERA, scene, index // every, index / RATE_HZ)
         yield SequenceFrame(frame, drawn.joints_m, drawn.visible)
 

@@ -27,20 +27,25 @@ def time_of_flight(
     focal_px: Tensor,
     strengths: Strengths,
     generator: torch.Generator,
+    lens: Tensor | None = None,
 ) -> Tensor:
-    """Noisy depth (B, H, W) of clean depth (B, H, W), 0 where there is no reading."""
+    """Noisy depth (B, H, W) of clean depth (B, H, W), 0 where there is no reading.
+
+    Frames of one camera share `lens`, (4, B) in 0..1: its field of view and how it treats edges.
+    """
     scale = focal_px / NATIVE_FOCAL_PX
     device = depth_m.device
     grain = fields.smooth_noise(depth_m.shape, WINDOW_PX * scale, generator, device)
     spot = fields.normal(depth_m.shape, generator, device)
     patch = fields.smooth_noise(depth_m.shape, 2 + 20 * scale, generator, device)
-    frame = fields.uniform((4, len(depth_m)), generator, device)
-    weakness, outside = _field_of_view(depth_m, strengths, frame)
+    if lens is None:
+        lens = fields.uniform((4, len(depth_m)), generator, device)
+    weakness, outside = _field_of_view(depth_m, strengths, lens)
     tilt = fields.slope(depth_m, focal_px)
     lost = _lost(depth_m, material, tilt, strengths, spot, patch)
     lost |= spot < 3.0 * weakness - 3.5
     smooth_step_m = 2.5 * tilt * depth_m / focal_px[:, None, None]
-    mixed_m, torn = _edges(depth_m, smooth_step_m, scale, strengths, grain, spot, patch, frame[3])
+    mixed_m, torn = _edges(depth_m, smooth_step_m, scale, strengths, grain, spot, patch, lens[3])
     spread = strengths.noise * scale.clamp(max=1) ** strengths.averaging
     sd_m = axial_sd_m(depth_m) * (1 + 0.7 * weakness.clamp(0, 1)) * spread[:, None, None]
     noisy_m = mixed_m + grain * sd_m + _offset_m(material, strengths, generator)
@@ -48,16 +53,16 @@ def time_of_flight(
     return noisy_m * keep
 
 
-def _field_of_view(depth_m: Tensor, strengths: Strengths, frame: Tensor) -> tuple[Tensor, Tensor]:
+def _field_of_view(depth_m: Tensor, strengths: Strengths, lens: Tensor) -> tuple[Tensor, Tensor]:
     """Weakness of light (0 in the middle, 1 where readings fail) and pixels outside the field."""
     _, height, width = depth_m.shape
     y = torch.linspace(-1, 1, height, device=depth_m.device)[:, None] * (height / width)
     x = torch.linspace(-1, 1, width, device=depth_m.device)[None]
     corner = (1 + (height / width) ** 2) ** 0.5
-    reach = (corner * (0.75 + 0.7 * frame[0]) / strengths.holes**0.15)[:, None, None]
+    reach = (corner * (0.75 + 0.7 * lens[0]) / strengths.holes**0.15)[:, None, None]
     radius = torch.hypot(x, y) / reach
     six_sided = torch.maximum(y.abs() * 1.1547, x.abs() + y.abs() * 0.57735)
-    limit = torch.where(frame[1] < 0.15, 0.85 + 0.3 * frame[2], torch.full_like(frame[2], 9.0))
+    limit = torch.where(lens[1] < 0.15, 0.85 + 0.3 * lens[2], torch.full_like(lens[2], 9.0))
     return radius**4, six_sided > limit[:, None, None]
 
 

@@ -76,6 +76,18 @@ def test_distortion_matches_the_brown_conrady_equations() -> None:
     np.testing.assert_allclose(camera.project(np.array([x, y, 1.0])), expected)
 
 
+def test_the_lens_of_an_azure_kinect_is_followed_to_the_edge() -> None:
+    k1, k2, k3, k4, k5, k6 = 6.084, 4.375, 0.2362, 6.409, 6.418, 1.220
+    camera = Camera(504, 504, 320, 288, (k1, k2, 6.5e-5, -5.5e-5, k3, k4, k5, k6))
+    r2 = 0.8**2 + 0.6**2
+    radial = (1 + k1 * r2 + k2 * r2**2 + k3 * r2**3) / (1 + k4 * r2 + k5 * r2**2 + k6 * r2**3)
+    x = 0.8 * radial + 2 * 6.5e-5 * 0.8 * 0.6 - 5.5e-5 * (r2 + 2 * 0.8 * 0.8)
+    found = camera.project(np.array([0.8, 0.6, 1.0]))
+    np.testing.assert_allclose(found[0], 504 * x + 320)
+    grid = np.stack(np.meshgrid(np.arange(0, 640, 8), np.arange(0, 576, 8)), -1)
+    np.testing.assert_allclose(camera.project(camera.rays(grid)), grid, atol=1e-6)
+
+
 def test_points_behind_or_unknown_have_no_pixel() -> None:
     camera = preset("itop")
     points = np.array([[0, 0, -1.0], [0, 0, 0], [np.nan, 0, 1], [0, 0, np.nan]])

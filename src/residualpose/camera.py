@@ -27,7 +27,8 @@ class Camera:
     cy: float
     """Principal point, pixels from the centre of the top-most pixel."""
     distortion: tuple[float, ...] = ()
-    """Brown-Conrady k1, k2, p1, p2, k3, or empty for an undistorted image."""
+    """Brown-Conrady k1, k2, p1, p2[, k3[, k4, k5, k6]] in OpenCV's order (the last three divide, as
+    the lens of an Azure Kinect needs); empty for an undistorted image."""
     name: str = ""
     """Preset or file the numbers came from."""
 
@@ -51,8 +52,10 @@ class Camera:
             coefficients = tuple(float(k) for k in self.distortion)
         except (TypeError, ValueError):
             coefficients = (np.nan,)
-        if len(coefficients) not in (0, 4, 5) or not all(np.isfinite(coefficients)):
-            raise UsageError(f"distortion must be k1,k2,p1,p2[,k3], got {self.distortion!r}")
+        if len(coefficients) not in (0, 4, 5, 8) or not all(np.isfinite(coefficients)):
+            raise UsageError(
+                f"distortion must be k1,k2,p1,p2[,k3[,k4,k5,k6]], got {self.distortion!r}"
+            )
         object.__setattr__(self, "distortion", coefficients if any(coefficients) else ())
 
     @property
@@ -73,8 +76,9 @@ class Camera:
         xd = (pixels[..., 0] - self.cx) / self.fx
         yd = (pixels[..., 1] - self.cy) / self.fy
         x, y = xd, yd
-        # Fixed-point inversion of the Brown-Conrady model; 20 rounds reach 1e-9 for real lenses.
-        for _ in range(20 if self.distortion else 0):
+        # Fixed-point inversion of the Brown-Conrady model; 20 rounds reach 1e-9 for real lenses, 60
+        # for the wide ones that need eight coefficients.
+        for _ in range({0: 0, 8: 60}.get(len(self.distortion), 20)):
             xe, ye = self._distort(x, y)
             x, y = x + xd - xe, y + yd - ye
         return np.stack([x, y, np.ones_like(x)], axis=-1)
@@ -86,9 +90,10 @@ class Camera:
     def _distort(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not self.distortion:
             return x, y
-        k1, k2, p1, p2, k3 = (*self.distortion, 0.0)[:5]
+        k1, k2, p1, p2, k3, k4, k5, k6 = (*self.distortion, 0.0, 0.0, 0.0, 0.0)[:8]
         r2 = x * x + y * y
         radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        radial = radial / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
         return (
             x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
             y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,

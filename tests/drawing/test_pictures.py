@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -133,6 +135,22 @@ def test_people_and_their_sides_have_their_own_colours() -> None:
     right, left = (picture[tuple(spots[0, j][::-1])].mean() for j in (R_HAND, L_HAND))
     assert right > left + 40
     assert closeness(picture[tuple(spots[1, HEAD][::-1])], PERSON_RGB[1]) < 60
+
+
+def test_colour_and_number_go_by_who_it_is_not_by_the_row() -> None:
+    both = people(np.stack([STANDING - np.array([0.7, 0, 0]), STANDING + np.array([0.7, 0, 0])]))
+    followed = replace(both, person_id=np.array([4, 2]))
+    picture = draw_overlay(room_depth(), followed)
+    for row, number in enumerate(followed.person_id):
+        u, v = np.round(followed.joints_px[row, HEAD]).astype(int)
+        assert closeness(picture[v, u], PERSON_RGB[number]) < 60
+    assert (draw_overlay(room_depth(), followed[::-1]) == picture).all()
+    large, other = (
+        draw_overlay_large(room_depth(), replace(both, person_id=np.array(ids)))
+        for ids in ([0, 1], [7, 8])  # seven colours: only the numbers differ
+    )
+    rows = np.flatnonzero((large != other).any((1, 2)))
+    assert len(rows) and rows.max() < 3 * followed.joints_px[:, HEAD, 1].min()
 
 
 def test_nobody_leaves_the_depth_picture() -> None:

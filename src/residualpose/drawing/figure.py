@@ -36,8 +36,13 @@ def draw_people(
     origin: np.ndarray,
     skeleton: Skeleton,
     pen: Pen,
+    hue: np.ndarray | None = None,
 ) -> None:
-    """Draw (P, J, 2) canvas pixels, far things first by `distance_m` (P, J); NaN is left out."""
+    """Draw (P, J, 2) canvas pixels, far things first by `distance_m` (P, J); NaN is left out.
+
+    `hue` (P,) are the numbers that colours go by; None: people in their order.
+    """
+    hue = np.arange(len(joints_px)) if hue is None else hue
     people, joints = joints_px.shape[:2]
     seen = np.isfinite(joints_px).all(-1) & (origin != Origin.ABSENT)
     distance_m = np.where(np.isfinite(distance_m), distance_m, np.nanmax(distance_m, initial=0.0))
@@ -49,7 +54,7 @@ def draw_people(
     for _, p, a, b in sorted(strokes, reverse=True):
         if not (seen[p, a] and seen[p, b]):
             continue
-        colour = joint_rgb(p, b, skeleton)
+        colour = joint_rgb(int(hue[p]), b, skeleton)
         if a == b:
             draw_joint(draw, joints_px[p, a], Origin(int(origin[p, a])), colour, pen)
         else:

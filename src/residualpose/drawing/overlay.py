@@ -1,4 +1,4 @@
-"""The 2D people drawn over their depth image."""
+"""The 2D people drawn over their depth image; colour and number of each are its `person_id`."""
 
 from __future__ import annotations
 
@@ -44,20 +44,21 @@ def _draw(depth_m: np.ndarray, poses: Poses, scale: float) -> np.ndarray:
     joints_px = (poses.joints_px.astype(np.float64) + 0.5) * scale * fine - 0.5
     limb = fine * float(np.clip(long_side / 150, 1.1, 5.5))
     pen = Pen(limb, max(1.1 * limb, 1.7 * fine), max(0.22 * limb, 0.35 * fine))
-    draw_people(draw, joints_px, poses.joints_m[..., 2], poses.origin, poses.skeleton, pen)
+    distance_m = poses.joints_m[..., 2]
+    draw_people(draw, joints_px, distance_m, poses.origin, poses.skeleton, pen, poses.person_id)
     if long_side >= SMALLEST_TAGGED_PX:
-        _draw_scores(draw, joints_px, poses, fine * float(np.clip(long_side / 38, 11, 22)))
+        _draw_tags(draw, joints_px, poses, fine * float(np.clip(long_side / 38, 11, 22)))
     picture.alpha_composite(shrink(layer, fine))
     return np.asarray(picture.convert("RGB"))
 
 
-def _draw_scores(
+def _draw_tags(
     draw: ImageDraw.ImageDraw, joints_px: np.ndarray, poses: Poses, size_px: float
 ) -> None:
-    for person, (xy, score) in enumerate(zip(joints_px, poses.person_score, strict=True)):
+    for person, xy, score in zip(poses.person_id, joints_px, poses.person_score, strict=True):
         known = xy[np.isfinite(xy).all(-1)]
         if len(known):
             top = known[known[:, 1].argmin()]
-            colour = mix(person_rgb(person), WHITE, 0.35)
+            colour = mix(person_rgb(int(person)), WHITE, 0.35)
             above = top - [0, 2.1 * size_px]
-            draw_tag(draw, above, f"{person + 1}  {score:.2f}", colour, size_px)
+            draw_tag(draw, above, f"{person}  {score:.2f}", colour, size_px)

@@ -24,7 +24,7 @@ WHITE: Rgb = (255, 255, 255)
 
 
 def person_rgb(person: int) -> Rgb:
-    """Colour of the person at this place in the list; repeats after seven."""
+    """Colour of a person by number, which is its id or its place in a list; repeats after seven."""
     return PERSON_RGB[person % len(PERSON_RGB)]
 
 

@@ -7,8 +7,8 @@ FILE:START:STOP[:STEP] takes some frames of a recording, FILE:7 one.
 DIR/poses.jsonl gets a header line, then a line a frame. NAME_2d.png shows the joints found,
 NAME_3d_completed.png and NAME_3d_refined.png the people in 3D, NAME.html all of it to turn around
 in a browser. Every other file is made of the lines at the end of the run: poses.csv, .coco.json,
-_openpose/, and for each recording .c3d, .trc, .mp4, .gif. A run that was cut short goes on with
---resume.
+_openpose/, and for each recording .c3d, .trc, .mp4, .gif and ROS 2 bags. A run that was cut short
+goes on with --resume.
 
 Examples:
   residualpose predict frame.png --camera kinect2 --output results
@@ -78,6 +78,8 @@ class Options:
                 "openpose",
                 "c3d",
                 "trc",
+                "db3",
+                "mcap",
                 "mp4",
                 "gif",
             ],
@@ -85,8 +87,8 @@ class Options:
         ],
         tyro.conf.arg(metavar="jsonl|png|html|csv|... ..."),
     ] = ("jsonl", "png", "html")
-    """What to write: jsonl, png, html, csv, coco, openpose, c3d, trc, mp4, gif. Without png
-    and html frames are worked on side by side, which is quickest."""
+    """What to write: jsonl, png, html, csv, coco, openpose, c3d, trc, db3, mcap, mp4, gif.
+    Without png and html frames are worked on side by side, which is quickest."""
     fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = 30.0
     """Frames a second, for a recording that holds no times."""
     track: bool = False

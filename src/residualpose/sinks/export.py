@@ -10,6 +10,7 @@ from residualpose.sinks.c3d import write_c3d
 from residualpose.sinks.coco import write_coco
 from residualpose.sinks.csv_table import write_csv
 from residualpose.sinks.openpose import write_openpose
+from residualpose.sinks.ros_bag import write_db3, write_mcap
 from residualpose.sinks.run import Run
 from residualpose.sinks.trc import write_trc
 from residualpose.sinks.video import write_gif, write_mp4
@@ -31,6 +32,8 @@ EXPORTS: dict[str, Exporter] = {
     "openpose": Exporter("poses_openpose", write_openpose),
     "c3d": Exporter("poses_*.c3d", write_c3d),
     "trc": Exporter("poses_*.trc", write_trc),
+    "db3": Exporter("poses_*_db3", write_db3),
+    "mcap": Exporter("poses_*_mcap", write_mcap),
     "mp4": Exporter("poses_*.mp4", write_mp4),
     "gif": Exporter("poses_*.gif", write_gif),
 }

@@ -31,7 +31,7 @@ def write_openpose(run: Run, base: Path) -> None:
     """Write BASE_openpose/SEQUENCE_NUMBER_keypoints.json; a joint that is absent is 0, 0, 0."""
     folder = base.with_name(f"{base.name}_openpose")
     names, numbers = run.sequence_names(), {}
-    columns = _columns(run.skeleton)
+    own_columns = columns(run.skeleton)
     try:
         temporary = Path(mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
         try:
@@ -39,7 +39,7 @@ def write_openpose(run: Run, base: Path) -> None:
                 name = names[record.source]
                 number = numbers[name] = numbers.get(name, -1) + 1
                 people = [
-                    _person(columns, person, *arrays)
+                    _person(own_columns, person, *arrays)
                     for person, *arrays in zip(
                         record.ids, record.poses.joints_px, record.poses.joints_m,
                         record.poses.joint_score, strict=True,
@@ -56,18 +56,17 @@ def write_openpose(run: Run, base: Path) -> None:
         raise unwritable(folder, error) from None
 
 
-def _columns(skeleton: Skeleton) -> list[list[int]]:
-    """For each BODY_25 joint those of ours whose middle it is; none where it is not known."""
-    columns = []
-    for name in BODY_25:
+def columns(skeleton: Skeleton, names: tuple[str, ...] = BODY_25) -> list[list[int]]:
+    """For each joint by OpenPose's name those of ours whose middle it is; none where unknown."""
+    own = []
+    for name in names:
         options = [name, _NEAREST.get(name, name)]
         found = [skeleton.joints.index(option) for option in options if option in skeleton.joints]
         if name == "mid_hip" and not found:
-            found = [skeleton.index("right_hip"), skeleton.index("left_hip")]
-            columns.append(found)
+            own.append([skeleton.index("right_hip"), skeleton.index("left_hip")])
             continue
-        columns.append(found[:1])
-    return columns
+        own.append(found[:1])
+    return own
 
 
 def _person(

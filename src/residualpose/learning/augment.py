@@ -7,7 +7,7 @@ the sensor's faults, which must stay upright and in pixels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,9 +17,6 @@ from residualpose.skeleton import ITOP15
 
 ROLL_SD_RAD, ROLL_MAX_RAD = 0.08, 0.35
 ZOOM = (0.85, 1.2)
-SIZE = (0.95, 1.22)
-"""The world made larger about the camera: the same picture of taller people, farther away.
-The bodies rendered, children among them, are a tenth smaller than those whom sensors mostly see."""
 CENTRE_JITTER = 0.28
 """How far the person chosen may lie from the middle of a crop, in sizes of it."""
 
@@ -91,15 +88,6 @@ def look_again(scene: Scene, size: tuple[int, int], rng: np.random.Generator) ->
     intrinsics = torch.cat([scene.intrinsics[:, :2], new_centre], -1)
     visible = scene.visible & _inside(joints, intrinsics, size)
     return Scene(depth.clamp_min(0), label * ~outside, joints, visible, intrinsics)
-
-
-def enlarge(scene: Scene, chosen: Tensor, rng: np.random.Generator) -> Scene:
-    """The chosen (B,) frames with a larger world, see `SIZE`: the image and the rays stay."""
-    factor = torch.from_numpy(rng.uniform(*SIZE, len(chosen))).float().to(chosen.device)
-    factor = torch.where(chosen, factor, 1.0)[:, None, None]
-    return replace(
-        scene, depth_m=scene.depth_m * factor, joints_m=scene.joints_m * factor[..., None]
-    )
 
 
 def _look_at(scene: Scene, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ refiner also learns from people of whom much is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,11 @@ from residualpose.errors import ResidualPoseError
 from residualpose.estimator import Lifted
 from residualpose.evaluation.match import match_people
 from residualpose.frames import DepthFrame
-from residualpose.learning.augment import SIZE
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.maps import Maps
 from residualpose.poses import Origin
 from residualpose.synthetic.sensed import sensed_frames
-from residualpose.synthetic.shards import Shard, load_shard
+from residualpose.synthetic.shards import load_shard
 
 MATCH_WITHIN_M = 0.4
 _STRUCK_GROUPS = ((0,), (4, 6), (5, 7), (6,), (7,), (13, 14), (11, 12, 13, 14), (11, 13), (12, 14),
@@ -70,7 +69,7 @@ def collect(
     rows: list[tuple[np.ndarray, ...]] = []
     for number, path in enumerate(shard_paths):
         rng = np.random.default_rng([seed, number])
-        shard = _enlarged(load_shard(path), rng)
+        shard = load_shard(path)
         for i, depth_m in enumerate(sensed_frames(shard, seed + number)):
             _, people = detect(DepthFrame(depth_m, shard.camera(i)))
             rows += pairs(prior, people, shard.joints_m[i], rng)
@@ -81,14 +80,6 @@ def collect(
         )
     columns = [np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)]
     return RefinerData(*columns)
-
-
-def _enlarged(shard: Shard, rng: np.random.Generator) -> Shard:
-    """The frames with their world as much larger as those that the 2D network learned from."""
-    factor = rng.uniform(*SIZE, len(shard))
-    depth_mm = np.clip(shard.depth_mm * factor[:, None, None], 0, 65535)
-    joints_m = (shard.joints_m * factor[:, None, None, None]).astype(np.float32)
-    return replace(shard, depth_mm=depth_mm.round().astype(np.uint16), joints_m=joints_m)
 
 
 def pairs(

@@ -22,7 +22,9 @@ TIMES_NS = (100_000_000_000, 100_033_333_333, 100_100_000_000)
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 
 
-def messages(store: Any, depth_mm: np.ndarray, encoding: str, one: bool) -> list[tuple]:
+def messages(
+    store: Any, depth_mm: np.ndarray, encoding: str, one: bool, lens: tuple[float, ...] = DISTORTION
+) -> list[tuple]:
     """(topic, kind, time in ns, message) of a depth camera beside a colour one."""
     types = store.types
     out = []
@@ -36,7 +38,8 @@ def messages(store: Any, depth_mm: np.ndarray, encoding: str, one: bool) -> list
         roi = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
         matrix = np.array([30.5, 0, 15.5, 0, 31, 11, 0, 0, 1.0])
         info = types[INFO](
-            header, 24, 32, "plumb_bob", np.array(DISTORTION), matrix, np.eye(3).ravel(),
+            header, 24, 32, "plumb_bob" if len(lens) == 5 else "rational_polynomial",
+            np.array(lens), matrix, np.eye(3).ravel(),
             np.zeros(12), 0, 0, roi,
         )  # fmt: skip
         colour = types[IMAGE](header, 24, 32, "rgb8", 0, 96, np.zeros(24 * 96, np.uint8))
@@ -47,11 +50,13 @@ def messages(store: Any, depth_mm: np.ndarray, encoding: str, one: bool) -> list
     return out
 
 
-def write1(path: Path, depth_mm: np.ndarray, encoding: str) -> Path:
+def write1(
+    path: Path, depth_mm: np.ndarray, encoding: str, lens: tuple[float, ...] = DISTORTION
+) -> Path:
     store = get_typestore(Stores.ROS1_NOETIC)
     with Writer1(path) as bag:
         topics: dict[str, Any] = {}
-        for topic, kind, time_ns, message in messages(store, depth_mm, encoding, True):
+        for topic, kind, time_ns, message in messages(store, depth_mm, encoding, True, lens):
             if topic not in topics:
                 topics[topic] = bag.add_connection(topic, kind, typestore=store)
             bag.write(topics[topic], time_ns, store.serialize_ros1(message, kind))
@@ -93,6 +98,15 @@ def test_ros1(tmp_path: Path, depth_mm: np.ndarray, encoding: str) -> None:
 @pytest.mark.parametrize("plugin", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
 def test_ros2(tmp_path: Path, depth_mm: np.ndarray, encoding: str, plugin: StoragePlugin) -> None:
     check(write2(tmp_path / "walk", depth_mm, encoding, plugin), depth_mm)
+
+
+def test_lenses_of_eight_coefficients(tmp_path: Path, depth_mm: np.ndarray) -> None:
+    wide = (*DISTORTION, 0.2, 0.1, 0.05)
+    path = write1(tmp_path / "azure.bag", depth_mm, "16UC1", wide)
+    assert next(iter(open_source(path))).camera.distortion == wide
+    unknown = write1(tmp_path / "tilted.bag", depth_mm, "16UC1", (*wide, 0.1))
+    with pytest.raises(ResidualPoseError, match=r"with 9 coefficients: give --camera"):
+        list(open_source(unknown))
 
 
 def test_the_bags_of_librealsense(tmp_path: Path, depth_mm: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from residualpose.camera import PRESETS, Camera
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.frames import DepthFrame
 from residualpose.sources.arrays import read_npy, read_npz
+from residualpose.sources.azure_mkv import read_mkv
 from residualpose.sources.exr import read_exr
 from residualpose.sources.images import read_image
 from residualpose.sources.itop_h5 import read_itop_h5
@@ -40,6 +41,7 @@ READERS: dict[str, Callable[[Path], Recording]] = {
     ".bag": read_ros_bag,
     ".db3": read_db3,
     ".mcap": read_ros_bag,
+    ".mkv": read_mkv,
 }
 """The reader of each file name ending. A reader imports its library when it is called."""
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from residualpose.errors import ResidualPoseError
+from residualpose.sources.matlab import MatlabArray, matlab_arrays
 from residualpose.sources.raw import (
     RawDepth,
     Recording,
@@ -21,55 +18,40 @@ from residualpose.sources.raw import (
     stack_shape,
 )
 
-_BROKEN = (
-    ValueError, TypeError, KeyError, IndexError, EOFError, NotImplementedError,
-    OverflowError, zlib.error, struct.error,
-)  # fmt: skip
+_BROKEN = (ValueError, KeyError, OverflowError, zlib.error, struct.error)
 
 
 def read_mat(path: Path) -> Recording:
     """Open `depth`, (H, W) or (N, H, W)."""
-    from scipy.io import whosmat
-
-    with _decoding(path):
-        _refuse_hdf5(path)
-        shapes = {name: shape for name, shape, _ in whosmat(path)}
-    if "depth" not in shapes:
-        raise ResidualPoseError(
-            f"{path}: expected a variable named depth, found {', '.join(shapes) or 'none'}"
-        )
-    count = stack_shape(path, shapes["depth"], np.dtype(float))[0]
+    depth = _variables(path)["depth"]
+    count = stack_shape(path, depth.shape, depth.dtype)[0]
     return Recording(count, partial(_frames, path))
 
 
 def _frames(path: Path, indices: range) -> Iterator[RawDepth]:
-    from scipy.io import loadmat
-
-    with _decoding(path):
-        loaded = loadmat(path, variable_names=["depth", "K"])
-        depth = np.asarray(loaded["depth"])
+    found = _variables(path)
+    with reading(path, "a MATLAB .mat file", *_BROKEN):
+        depth = found["depth"].read()
+        matrix = found["K"].read() if "K" in found else None
     stack = depth.reshape(stack_shape(path, depth.shape, depth.dtype))
-    camera = camera_from_matrix(path, np.asarray(loaded["K"])) if "K" in loaded else None
+    camera = camera_from_matrix(path, matrix) if matrix is not None else None
     yield from (RawDepth(stack[i], i, camera) for i in indices)
 
 
-@contextmanager
-def _decoding(path: Path) -> Iterator[None]:
-    from scipy.io.matlab import MatReadError
-
-    # scipy warns about odd headers; what it cannot read still raises.
-    with reading(path, "a MATLAB .mat file", *_BROKEN, MatReadError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _refuse_hdf5(path: Path) -> None:
-    with path.open("rb") as stream:
-        head = stream.read(128)
-    if not head:
-        raise ResidualPoseError(f"{path}: expected a MATLAB .mat file, found an empty file")
-    if head.startswith((b"MATLAB 7.3", b"\x89HDF")):
+def _variables(path: Path) -> dict[str, MatlabArray]:
+    """What the file holds, `depth` among it."""
+    with reading(path, "a MATLAB .mat file", *_BROKEN):
+        content = path.read_bytes()
+        if not content:
+            raise ResidualPoseError(f"{path}: expected a MATLAB .mat file, found an empty file")
+        if content.startswith((b"MATLAB 7.3", b"\x89HDF")):
+            raise ResidualPoseError(
+                f"{path}: expected a MATLAB file up to version 7, found version 7.3 (HDF5): "
+                "save it again in MATLAB with save(name, 'depth', '-v7')"
+            )
+        found = matlab_arrays(content)
+    if "depth" not in found:
         raise ResidualPoseError(
-            f"{path}: expected a MATLAB file up to version 7, found version 7.3 (HDF5): "
-            "save it again in MATLAB with save(name, 'depth', '-v7')"
+            f"{path}: expected a variable named depth, found {', '.join(found) or 'none'}"
         )
+    return found

@@ -116,14 +116,16 @@ def _camera(path: Path, bag: Any, topic: str) -> Camera | None:
         info = _message(bag, raw, CAMERA_INFO)
         matrix = np.asarray(getattr(info, "k", getattr(info, "K", None)), float)
         distortion = np.asarray(getattr(info, "d", getattr(info, "D", ())), float)
-        if info.distortion_model not in _MODELS or (len(distortion) > 5 and distortion[5:].any()):
+        if info.distortion_model not in _MODELS or (len(distortion) > 8 and distortion[8:].any()):
             raise ResidualPoseError(
-                f"{path}: {best.topic}: expected distortion plumb_bob, found "
-                f"{info.distortion_model!r} with {len(distortion)} coefficients: give --camera"
+                f"{path}: {best.topic}: expected distortion plumb_bob or rational_polynomial, "
+                f"found {info.distortion_model!r} with {len(distortion)} coefficients: give "
+                "--camera"
             )
+        kept = 8 if distortion[5:].any() else 5
         try:
             return Camera(
-                matrix[0], matrix[4], matrix[2], matrix[5], tuple(distortion[:5]), best.topic
+                matrix[0], matrix[4], matrix[2], matrix[5], tuple(distortion[:kept]), best.topic
             )
         except ResidualPoseError as error:
             raise ResidualPoseError(f"{path}: {best.topic}: {error}") from None

@@ -10,15 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from residualpose.learning.batches import Batch
-from residualpose.learning.network import OFFSET_SCALE_M, NetworkConfig, PoseNetwork, split_maps
+from residualpose.learning.map_losses import Mean, chunks, frame_targets, map_losses
+from residualpose.learning.network import NetworkConfig, PoseNetwork
 from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
-from residualpose.learning.targets import Targets, make_targets
+from residualpose.learning.targets import Targets
 from residualpose.released import FAR_M, INPUT_SIZE_PX, STRIDE
 
 Forward = Callable[[Tensor], tuple]
 """A network's forward pass."""
-Mean = Callable[[Tensor], Tensor]
-"""Mean of a number over the processes of a run."""
 LossesOf = Callable[[Forward, Batch, Mean], tuple[Tensor, dict[str, Tensor]]]
 """What a network loses on a batch: the sum to minimise, and its terms by name."""
 
@@ -37,47 +36,20 @@ def compact_losses(forward: Forward, batch: Batch, mean: Mean) -> tuple[Tensor, 
     losses: dict[str, Tensor] = {}
     total = early.new_zeros((), dtype=torch.float32)
     for name, maps, stride, share in (("early", early, 4, 0.4), ("final", final, 2, 1.0)):
-        terms = maps_loss(_fine(maps), targets_of(batch, stride), mean)
+        terms = map_losses(maps, batch, stride, mean)
         total = total + share * torch.stack(list(terms.values())).sum()
         losses |= {f"{name}_{k}": v for k, v in terms.items()}
     return total, losses
 
 
-def _fine(maps: Tensor) -> Tensor:
-    return maps.to(torch.promote_types(maps.dtype, torch.float32))
-
-
 def targets_of(batch: Batch, stride: int) -> Targets:
-    """Targets of a batch; on the CPU a frame at a time, so that the work stays in its cache."""
-    frames = len(batch.depth_m)
-    chunk = frames if batch.depth_m.is_cuda else 1
-    parts = []
-    for rows in (slice(i, i + chunk) for i in range(0, frames, chunk)):
-        joints = batch.joints_m[rows]
-        there = torch.isfinite(joints[..., 0]).any(-1).any(0)
-        people = int(there.nonzero().max()) + 1 if there.any() else 1
-        visible, intrinsics = batch.visible[rows, :people], batch.intrinsics[rows]
-        parts.append(
-            make_targets(joints[:, :people], visible, intrinsics, batch.depth_m[rows], stride)
-        )
+    """Targets of a batch."""
+    parts = [frame_targets(batch, rows, stride) for rows in chunks(batch)]
     return Targets(*(torch.cat([getattr(p, f) for p in parts]) for f in Targets.__slots__))
 
 
-def maps_loss(
-    maps: Tensor, targets: Targets, mean: Mean = lambda value: value
-) -> dict[str, Tensor]:
-    """Weighted squared errors of parts and fields, robust error of offsets; batch means."""
-    parts, fields, offsets = split_maps(maps)
-    offset = functional.smooth_l1_loss(
-        offsets / OFFSET_SCALE_M, targets.offsets_m / OFFSET_SCALE_M, reduction="none", beta=0.3
-    )
-    # Divided by what all processes ask for: the mean over them is that of the whole batch.
-    asked = mean(targets.offsets_weight.sum()).clamp_min(1)
-    return {
-        "part": 20 * _part_loss(parts, targets.parts, targets.parts_weight),
-        "limb": 3 * _limb_loss(fields, targets),
-        "depth": 0.3 * (targets.offsets_weight * offset).sum() / asked,
-    }
+def _fine(maps: Tensor) -> Tensor:
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
 
 
 def _part_loss(parts: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:

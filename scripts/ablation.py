@@ -23,6 +23,7 @@ from residualpose.estimator import PoseEstimator
 from residualpose.evaluation.labelled import open_labelled
 from residualpose.evaluation.report import evaluate
 from residualpose.learning.export import export_maps, write_card
+from residualpose.learning.mix import Share
 from residualpose.learning.train_maps import MapsConfig, train_maps
 from residualpose.model import ModelFolder
 from residualpose.settings import build, read_section
@@ -88,7 +89,7 @@ def train(variant: str, data: Path, folder: Path, settings: Path, shards: int) -
     """The network of a variant, in a model folder that has the bundled prior and refiner."""
     config = build(
         MapsConfig, read_section(settings, "maps"), str(settings),
-        data=data, out=folder / "run", shards=shards, first_shards=shards,
+        data=(Share(data),), out=folder / "run", shards=shards, first_shards=shards,
         sensor_noise=variant != "no sensor noise",
     )  # fmt: skip
     with progress_bar("steps") as bar:

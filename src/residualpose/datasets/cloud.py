@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from residualpose.frames import DepthFrame
 
@@ -55,5 +54,12 @@ def cloud_distance_m(frame: DepthFrame, joints_m: np.ndarray) -> np.ndarray:
     near = (depth > z.min() - _BODY_M) & (depth < z.max() + _BODY_M)
     pixels = np.stack([columns[near], rows[near]], axis=-1)
     points = frame.camera.backproject(pixels, depth[near])
-    distance[known] = KDTree(points).query(joints_m[known])[0] if len(points) else np.inf
+    # Few joints, so that looking at every point takes less time than sorting them into a tree.
+    distance[known] = [_nearest_m(points, joint_m) for joint_m in joints_m[known]]
     return distance
+
+
+def _nearest_m(points: np.ndarray, joint_m: np.ndarray) -> float:
+    """Distance of the nearest of (N, 3) points; infinite where there are none."""
+    offset = points - joint_m
+    return float(np.sqrt(np.einsum("nk,nk->n", offset, offset).min(initial=np.inf)))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-_NEVER = 1e6
+from residualpose.tracking.assignment import assign
 
 
 def match_people(
@@ -25,7 +24,5 @@ def match_people(
     known = np.isfinite(distance).sum(-1)
     middle = np.maximum(known - 1, 0) // 2
     median = np.take_along_axis(ordered, middle[..., None], -1)[..., 0]
-    # Pairs out of reach all cost the same, so that they never push a near pair apart.
-    cost = np.where((known > 0) & (median < within_m), median, _NEVER)
-    found, true = linear_sum_assignment(cost)
-    return [(int(p), int(q)) for p, q in zip(found, true, strict=True) if cost[p, q] < _NEVER]
+    found = assign(np.where((known > 0) & (median < within_m), median, np.inf))
+    return sorted((int(found[q]), int(q)) for q in np.flatnonzero(found >= 0))

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from residualpose.evaluation.labelled import MIN_VISIBLE
 from residualpose.poses import Poses
+from residualpose.tracking.assignment import assign
 
 _MATCH_M = 0.5
 """Mean distance of the joints up to which a person found is the person of the truth."""
@@ -90,10 +90,9 @@ def _matches(
     away = np.linalg.norm(truth_m[:, None] - poses.joints_m[None], axis=-1)
     away = np.nan_to_num(np.nanmean(away, axis=-1), nan=np.inf)
     kept = np.array([[last.get(p) == i for i in poses.person_id] for p in range(len(truth_m))])
-    cost = np.where(away < _MATCH_M, away - kept, 1e3)
-    rows, columns = linear_sum_assignment(cost)
-    good = cost[rows, columns] < _MATCH_M
-    return rows[good], columns[good]
+    rows = assign(np.where(away < _MATCH_M, away - kept, np.inf))
+    columns = np.flatnonzero(rows >= 0)
+    return rows[columns], columns
 
 
 def _jitter(joints_m: np.ndarray, truth_m: np.ndarray, seen: np.ndarray, rate_hz: float) -> float:

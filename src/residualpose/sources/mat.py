@@ -31,8 +31,8 @@ def read_mat(path: Path) -> Recording:
 def _frames(path: Path, indices: range) -> Iterator[RawDepth]:
     found = _variables(path)
     with reading(path, "a MATLAB .mat file", *_BROKEN):
-        depth = found["depth"].read()
-        matrix = found["K"].read() if "K" in found else None
+        depth = found["depth"].values()
+        matrix = found["K"].values() if "K" in found else None
     stack = depth.reshape(stack_shape(path, depth.shape, depth.dtype))
     camera = camera_from_matrix(path, matrix) if matrix is not None else None
     yield from (RawDepth(stack[i], i, camera) for i in indices)

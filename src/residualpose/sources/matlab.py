@@ -37,8 +37,13 @@ class MatlabArray:
     shape: tuple[int, ...]
     dtype: np.dtype
     """As in MATLAB; object for what is no array of numbers or letters."""
-    read: Callable[[], np.ndarray]
-    """Decodes an array of real numbers."""
+    decode: Callable[[], np.ndarray]
+
+    def values(self) -> np.ndarray:
+        """The array; ValueError where it is none of real numbers, or is damaged."""
+        if self.dtype.kind not in "fiu":
+            raise ValueError(f"an array of {self.dtype} instead of real numbers")
+        return self.decode()
 
 
 def matlab_arrays(content: bytes) -> dict[str, MatlabArray]:
@@ -94,8 +99,8 @@ def _variable(
     dtype = np.dtype(_CLASSES.get(flag & 0xFF, "O"))
     if flag & _COMPLEX and dtype.kind in "fiu":
         dtype = np.dtype("c16")
-    read = partial(_numbers, whole, order, shape, dtype)
-    return bytes(name).decode("latin-1"), MatlabArray(shape, dtype, read)
+    decode = partial(_numbers, whole, order, shape, dtype)
+    return bytes(name).decode("latin-1"), MatlabArray(shape, dtype, decode)
 
 
 def _numbers(
@@ -131,7 +136,7 @@ def _level_4(rest: memoryview) -> Iterator[tuple[str, MatlabArray]]:
             raise ValueError("the file ends in the middle of a variable")
         plain = kind % 10 == 0 and not imaginary
         dtype = stored.newbyteorder("=") if plain else np.dtype("O")
-        read = partial(_array, rest[start:end], stored.str, (rows, columns))
+        decode = partial(_array, rest[start:end], stored.str, (rows, columns))
         name = bytes(rest[_LEVEL_4_HEADER : start - 1]).decode("latin-1")
-        yield name, MatlabArray((rows, columns), dtype, read)
+        yield name, MatlabArray((rows, columns), dtype, decode)
         rest = rest[end:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from lap import lapjv
 
 _FLOOR_M = 0.05
 """Error that every joint has beside its covariance."""
@@ -13,7 +14,8 @@ _REACH_M, _REACH_M_S = 0.4, 0.8
 _STALE_M_S = 0.25
 """What a second unseen costs: somebody just seen is the likelier one."""
 _MIN_JOINTS = 3
-_FORBIDDEN = 1e6
+_FORBIDDEN = 1e3
+"""Far above any true cost, and not so far that sums lose the digits that tell those apart."""
 
 
 def costs(
@@ -47,13 +49,9 @@ def costs(
 
 def assign(cost: np.ndarray) -> np.ndarray:
     """(P,) row of `cost` (T, P) given to each column, -1 for none; as many as can be, cheapest."""
-    # Half of what the package takes to start, and calls without tracking never need it.
-    from scipy.optimize import linear_sum_assignment
-
-    rows = np.full(cost.shape[1], -1)
     if not cost.size:
-        return rows
-    chosen, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, _FORBIDDEN))
-    possible = np.isfinite(cost[chosen, columns])
-    rows[columns[possible]] = chosen[possible]
-    return rows
+        return np.full(cost.shape[1], -1)
+    affordable = np.where(np.isfinite(cost), cost, _FORBIDDEN)
+    _, rows = lapjv(affordable, extend_cost=True, return_cost=False)
+    possible = (rows >= 0) & np.isfinite(cost[rows, np.arange(len(rows))])
+    return np.where(possible, rows, -1)

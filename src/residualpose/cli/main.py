@@ -17,6 +17,7 @@ from residualpose.errors import ResidualPoseError, UsageError
 
 COMMANDS: dict[str, str] = {
     "predict": "find the people in depth images: numbers, pictures, an interactive page",
+    "live": "watch people in 3D while they are found, on a page in the browser",
     "record": "copy any source to a folder of 16-bit PNG with its camera and times",
     "models": "list the bundled models",
     "eval": "score a model on labelled frames",

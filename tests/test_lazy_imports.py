@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,18 @@ def test_people_are_found_without_scipy_pictures_or_torch() -> None:
     found = modules_after(code)
     assert "onnxruntime" in found
     assert not found & {"scipy", "PIL", "torch", "tyro", "rich"}
+
+
+def test_a_plain_install_has_no_scipy_and_needs_none(tmp_path: Path) -> None:
+    samples = Path(__file__).parents[1] / "src/residualpose/samples"
+    code = (
+        "import sys\n"
+        "sys.modules['scipy'] = None  # as if it were not installed\n"
+        "from residualpose.cli.main import main\n"
+        f"assert not main(['predict', {str(samples / 'stereo_two.npz')!r}, '--output', "
+        f"{str(tmp_path)!r}, '--track', '--save', 'jsonl', 'png', 'html', 'csv'])\n"
+        "import residualpose.evaluation.report, residualpose.datasets, residualpose.original\n"
+        "import residualpose.cli.bench, residualpose.cli.eval, residualpose.sources.mat\n"
+    )
+    assert "lap" in modules_after(code)
+    assert {path.suffix for path in tmp_path.rglob("*.*")} >= {".jsonl", ".png", ".html", ".csv"}

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from residualpose.drawing.palette import person_rgb
 from residualpose.poses import Origin, Poses
+from residualpose.quaternions import quaternions
 from residualpose.sinks.openpose import columns
 
 TRACKED = "/humans/bodies/tracked"
@@ -115,11 +115,11 @@ def links(poses: Poses, row: int, camera_frame: str) -> list[Link]:
     if not np.linalg.norm(ahead) > 1e-6:
         return []
     axes = np.stack([ahead, np.cross(up, ahead), up], axis=1)
-    rotation = Rotation.from_matrix(axes / np.linalg.norm(axes, axis=0))
-    body = Link(camera_frame, f"body_{name}", origin_m, rotation.as_quat())
+    axes /= np.linalg.norm(axes, axis=0)
+    body = Link(camera_frame, f"body_{name}", origin_m, quaternions(axes))
     level = np.array([0.0, 0, 0, 1])
     return [body] + [
-        Link(body.child, f"{link}_{name}", rotation.inv().apply(point_m - origin_m), level)
+        Link(body.child, f"{link}_{name}", axes.T @ (point_m - origin_m), level)
         for link, point_m in at.items() if np.isfinite(point_m).all()
     ]  # fmt: skip
 

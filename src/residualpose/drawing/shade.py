@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 HOLE_RGB = (24, 32, 72)
 """Colour of pixels without a reading: dark blue, which no depth gets."""
@@ -20,9 +19,14 @@ def shade_depth(depth_m: np.ndarray) -> np.ndarray:
     near = _nearness(depth_m, valid)[..., None]
     light = surface_light(depth_m)[..., None]
     tint = np.asarray(FAR_RGB) + near * (np.asarray(NEAR_RGB) - np.asarray(FAR_RGB))
-    picture = tint * (0.42 + 0.58 * light)
+    picture = shaded(tint, light)
     picture[~valid] = HOLE_RGB
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+
+
+def shaded(tint_rgb: np.ndarray, light: np.ndarray | float) -> np.ndarray:
+    """A surface's colour (..., 3) under light in 0..1."""
+    return tint_rgb * (0.42 + 0.58 * light)
 
 
 def surface_light(depth_m: np.ndarray) -> np.ndarray:
@@ -31,8 +35,8 @@ def surface_light(depth_m: np.ndarray) -> np.ndarray:
     height, width = depth_m.shape
     # Sensors step by centimetres; smoothing over about 1/300 of the picture keeps limbs, not steps.
     sigma = max(0.8, width / 280)
-    weight = gaussian_filter(valid.astype(np.float32), sigma)
-    smooth = gaussian_filter(depth_m, sigma) / np.maximum(weight, 1e-3)
+    weight = _blurred(valid.astype(np.float32), sigma)
+    smooth = _blurred(depth_m, sigma) / np.maximum(weight, 1e-3)
     slope_y, slope_x = np.gradient(smooth) if min(height, width) > 1 else (smooth * 0, smooth * 0)
     gain = FOCAL_PER_WIDTH * width / np.maximum(smooth, 0.1)
     # The square root keeps gentle slopes visible without edges and noise turning black.
@@ -40,6 +44,20 @@ def surface_light(depth_m: np.ndarray) -> np.ndarray:
     lamp = np.array([0.42, 0.50, 0.757])
     light = (nx * lamp[0] + ny * lamp[1] + lamp[2]) / np.sqrt(nx**2 + ny**2 + 1)
     return np.where(valid, np.clip(light, 0, 1), 0).astype(np.float32)
+
+
+def _blurred(image: np.ndarray, sigma_px: float) -> np.ndarray:
+    """(H, W) float32 under a Gaussian window cut at four sigma; mirrored at the border."""
+    radius = int(4 * sigma_px + 0.5)
+    weight = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
+    weight = (weight / weight.sum()).astype(np.float32)
+    for _ in range(2):  # columns; then, turned over, rows
+        rows, padded = len(image), np.pad(image, [(radius, radius), (0, 0)], mode="symmetric")
+        total = np.zeros_like(image)
+        for first, w in enumerate(weight):
+            total += w * padded[first : first + rows]
+        image = total.T
+    return image
 
 
 def display_scale(height: int, width: int) -> float:

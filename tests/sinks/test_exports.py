@@ -14,12 +14,13 @@ from residualpose.sinks.c3d import WORLD_CAMERA as C3D_WORLD_CAMERA
 from residualpose.sinks.c3d import write_c3d
 from residualpose.sinks.coco import write_coco
 from residualpose.sinks.csv_table import write_csv
+from residualpose.sinks.gif import write_gif
 from residualpose.sinks.journal import JsonlWriter
 from residualpose.sinks.openpose import write_openpose
 from residualpose.sinks.run import Run
 from residualpose.sinks.trc import WORLD_CAMERA as TRC_WORLD_CAMERA
 from residualpose.sinks.trc import write_trc
-from residualpose.sinks.video import write_gif, write_mp4
+from residualpose.sinks.video import write_mp4
 from residualpose.skeleton import ITOP15
 
 CAMERA = Camera(60, 60, 31.5, 23.5)
@@ -197,6 +198,21 @@ def test_gif_has_the_frames_and_how_long_they_last(run: Run, tmp_path: Path) -> 
             picture.seek(number)
             shown_ms.append(picture.info["duration"])
     assert shown_ms == [50, 50, 100, 50, 30]
+    assert picture.size == (320, 245)
+
+
+def test_a_gif_keeps_the_colours_of_its_people(run: Run, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from residualpose.drawing.overlay import draw_film_frame
+
+    write_gif(run, tmp_path / "poses")
+    drawn = draw_film_frame(np.full((49, 64), 2, np.float32), people(0), 320 / 64).astype(float)
+    with Image.open(tmp_path / "poses_walk.gif") as picture:
+        found = np.asarray(picture.convert("RGB")).astype(float)
+    difference = np.abs(drawn - found).max(-1)
+    assert np.median(difference) < 12
+    assert (difference > 60).mean() < 0.02
 
 
 def test_pictures_need_the_recording(run: Run, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 function describe({ stage, person, joint }) {
   const { people, skeleton, stages } = frame(), who = people[person], q = (stageJoints(stage)[person] || [])[joint];
-  const lines = [`<b>${skeleton.joints[joint].replace("_", " ")}</b> <span>person ${person + 1}${stages.length > 1 ? ", " + escaped(stage) : ""}</span>`];
+  const lines = [`<b>${skeleton.joints[joint].replace("_", " ")}</b> <span>person ${who.id}${stages.length > 1 ? ", " + escaped(stage) : ""}</span>`];
   if (q) {
     lines.push(`x ${q[0].toFixed(2)}&ensp;y ${q[1].toFixed(2)}&ensp;z ${q[2].toFixed(2)} m`);
     lines.push(`<span>height ${toGround(q)[1].toFixed(2)} m above ${frame().ground.measured ? "the floor" : "the grid"}</span>`);
@@ -134,7 +134,9 @@ function listenToDepth(canvas) {
 }
 
 function addToggles() {
-  const box = $("toggles");
+  const box = $("toggles"), names = frame().stages.map((stage) => stage.name).join();
+  if (box.dataset.names === names) return;
+  box.dataset.names = names;
   box.replaceChildren();
   const add = (label, get, set) => {
     const button = document.createElement("button");
@@ -172,87 +174,87 @@ function addLegend() {
   $("legend").innerHTML = rows.map(([inner, word]) => `<li>${mark(inner)}${word}</li>`).join("");
 }
 
+// Buttons stay what they are from frame to frame, so that they can be clicked while time goes on.
 function addPeople() {
-  const box = $("people"), { people } = frame();
-  box.replaceChildren();
-  if (!people.length) box.innerHTML = "<p>Nobody was found in this frame.</p>";
+  const box = $("people"), { people } = frame(), ids = people.map((who) => who.id).join();
+  if (box.dataset.ids !== ids) {
+    box.dataset.ids = ids;
+    box.replaceChildren(...people.map(personButton));
+    if (!people.length) box.innerHTML = "<p>Nobody was found in this frame.</p>";
+  }
   people.forEach((who, p) => {
-    const count = (word) => who.origin.filter((o) => o === word).length;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.title = "Look at this person";
-    button.innerHTML = `<i style="background:${css(DATA.palette[p % DATA.palette.length])}"></i>Person ${p + 1}` +
-      `<span>score ${fixed(who.score)} &middot; ${count("measured")} of ${who.origin.length} measured</span>`;
-    button.addEventListener("click", () => {
-      const known = stageJoints("refined")[p].filter(Boolean).map(toGround);
-      if (!scene || !known.length) return;
-      scene.orbit.target = vec.scale(known.reduce((sum, q) => vec.add(sum, q), [0, 0, 0]), 1 / known.length);
-      scene.orbit.distance = Math.min(scene.orbit.distance, 3);
-      redraw();
-    });
-    box.append(button);
+    const measured = who.origin.filter((o) => o === "measured").length;
+    box.children[p].lastChild.textContent = `score ${fixed(who.score)} \u00b7 ${measured} of ${who.origin.length} measured`;
+    box.children[p].setAttribute("aria-pressed", String(who.id === state.person));
   });
 }
 
+function personButton(who, p) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.title = "Look at this person";
+  button.innerHTML = `<i style="background:${css(hue(p))}"></i>Person ${who.id}<span></span>`;
+  button.addEventListener("click", () => {
+    state.person = state.person === who.id ? null : who.id;
+    lookAt(who.id);
+    addPeople();
+    redraw();
+  });
+  return button;
+}
+
+// Turn about somebody, where they are in this frame.
+function lookAt(id) {
+  const p = frame().people.findIndex((who) => who.id === id);
+  const known = p < 0 ? [] : stageJoints("refined")[p].filter(Boolean).map((q) => toGround(q));
+  if (!scene || !known.length || state.person !== id) return;
+  scene.orbit.target = vec.scale(known.reduce((sum, q) => vec.add(sum, q), [0, 0, 0]), 1 / known.length);
+  scene.orbit.distance = Math.min(scene.orbit.distance, 3);
+}
+
 function addTable() {
+  if (playing() && !$("table").open) return;
   const { people, skeleton } = frame(), rows = [];
   people.forEach((who, p) => skeleton.joints.forEach((name, j) => {
     const q = stageJoints("refined")[p][j], cell = (v) => `<td>${v}</td>`;
     const numbers = q ? q.map((v) => v.toFixed(3)) : ["", "", ""];
-    rows.push(`<tr>${[`${p + 1} ${name.replace("_", " ")}`, ...numbers, fixed(who.joint_score[j]), WORDS[who.origin[j]]].map(cell).join("")}</tr>`);
+    rows.push(`<tr>${[`${who.id} ${name.replace("_", " ")}`, ...numbers, fixed(who.joint_score[j]), WORDS[who.origin[j]]].map(cell).join("")}</tr>`);
   }));
   $("joints").innerHTML = "<tr><th>joint</th><th>x m</th><th>y m</th><th>z m</th><th>score</th><th>origin</th></tr>" + rows.join("");
 }
 
 function showFrame(index) {
   state.index = Math.max(0, Math.min(DATA.frames.length - 1, index));
-  const { title, width, height, people, cloud, ground, image } = frame();
+  const { title, width, height, people, cloud, ground } = frame();
   $("title").textContent = title;
-  $("frame").value = String(state.index);
-  $("counter").textContent = `${state.index + 1} of ${DATA.frames.length}`;
   state.cloudData = { xyz: new Int16Array(bytes(cloud.xyz).buffer), light: bytes(cloud.light), unit_m: cloud.unit_m, spread: cloud.spread };
   const found = people.length === 1 ? "1 person" : `${people.length} people`;
   $("summary").textContent = `${found}, ${width} \u00d7 ${height} depth, ${state.cloudData.light.length.toLocaleString("en")} points`;
-  state.image = new Image();
-  state.image.onload = redraw;
-  state.image.src = image;
+  showPicture();
   if (scene) {
     const R = ground.R_ground_camera, column = (c) => R.map((row) => row[c]);
     const groundMatrix = frameMatrix(column(0), column(1), column(2), [0, ground.height_m, 0]), { low, high } = extent();
     scene.setCloud(state.cloudData, groundMatrix, low, high);
     // A recording keeps its viewpoint; another scene gets its own.
-    const middle = vec.scale(vec.add(low, high), 0.5);
-    if (vec.length(vec.sub(middle, scene.orbit.target)) > 1.5) scene.orbit = viewpoint("corner");
+    if (state.scene !== frame().scene) scene.orbit = viewpoint("corner");
+    state.scene = frame().scene;
+    if (state.person !== null) lookAt(state.person);
   }
   pointAt(null);
   if (scene) addToggles();
   addPeople();
   addTable();
+  showTime();
   redraw();
 }
 
-function start() {
-  try {
-    scene = new Scene($("scene"));
-    listenToPointers($("scene"));
-  } catch (error) {
-    for (const id of ["toggles", "views", "hint", "scene", "labels"]) $(id).remove();
-    const note = document.createElement("p");
-    note.className = "message";
-    note.textContent = `This browser cannot draw the 3D view (${error.message}); the depth image and the joint table still show everything found.`;
-    $("stage").append(note);
-  }
-  addLegend();
-  listenToDepth($("depth"));
-  $("frames").hidden = DATA.frames.length < 2;
-  $("frame").max = String(DATA.frames.length - 1);
-  $("frame").addEventListener("input", (e) => showFrame(Number(e.target.value)));
-  $("previous").addEventListener("click", () => showFrame(state.index - 1));
-  $("next").addEventListener("click", () => showFrame(state.index + 1));
-  $("views")?.addEventListener("click", (e) => e.target.dataset.view && goTo(e.target.dataset.view));
-  showFrame(0);
-  if (scene) scene.orbit = viewpoint("corner");
-  window.addEventListener("resize", redraw);
+// The picture of the frame before stays until the new one can be drawn.
+function showPicture() {
+  const picture = new Image(), { index } = state;
+  picture.onload = () => {
+    if (state.index !== index && !playing()) return;
+    state.image = picture;
+    redraw();
+  };
+  picture.src = frame().image;
 }
-
-start();

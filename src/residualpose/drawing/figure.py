@@ -91,7 +91,8 @@ def draw_tag(
 ) -> None:
     """A rounded label with its centre at `centre_px`, kept inside the canvas."""
     font = ImageFont.load_default(size_px)
-    half_w, half_h = 0.5 * draw.textlength(text, font) + 0.45 * size_px, 0.72 * size_px
+    half_h = 0.72 * size_px
+    half_w = max(0.5 * draw.textlength(text, font) + 0.45 * size_px, 1.25 * half_h)
     canvas = draw.im.size  # type: ignore[union-attr]
     x = float(np.clip(centre_px[0], half_w, max(half_w, canvas[0] - half_w)))
     y = float(np.clip(centre_px[1], half_h, max(half_h, canvas[1] - half_h)))

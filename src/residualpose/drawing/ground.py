@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ TRIPLES, SAMPLE_POINTS = 400, 3000
 FLOOR_TOLERANCE_M = 0.04
 MAX_TILT_COS = np.cos(np.radians(38))
 MIN_FLOOR_SHARE = 0.04
+SAME_UP_COS, SAME_HEIGHT_M = np.cos(np.radians(5)), 0.15
+"""Floors of two frames that differ by less are one floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,23 @@ def find_ground(points_m: np.ndarray, joints_m: np.ndarray, skeleton: Skeleton) 
     cloud = points_m @ guess
     lowest = feet.min() - 0.08 if feet.size else np.percentile(cloud, 1) if cloud.size else -1.0
     return Ground(_upright(guess), float(-lowest), False)
+
+
+def settled(grounds: Sequence[Ground]) -> tuple[list[Ground], bool]:
+    """One ground for all frames of a camera that stood still, and whether it did.
+
+    Floors are fitted to every frame anew, and a little differently each time.
+    """
+    measured = [ground for ground in grounds if ground.measured] or list(grounds)
+    ups = np.stack([ground.R_ground_camera[1] for ground in measured])
+    heights_m = np.array([ground.height_m for ground in measured])
+    middle = int(np.argmin(np.abs(heights_m - np.median(heights_m))))
+    steady = (ups @ ups[middle] > SAME_UP_COS) & (
+        np.abs(heights_m - heights_m[middle]) < SAME_HEIGHT_M
+    )
+    # Now and then a table is taken for the floor.
+    still = bool(steady.mean() > 0.8)
+    return ([measured[middle]] * len(grounds) if still else list(grounds)), still
 
 
 def _rough_up(joints_m: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -13,17 +13,23 @@ from residualpose.errors import ResidualPoseError
 from residualpose.poses import Poses
 
 SMALLEST_TAGGED_PX = 200
+_SCORED = "{person}  {score:.2f}"
 
 
 def draw_overlay(depth_m: np.ndarray, poses: Poses) -> np.ndarray:
     """(H, W, 3) uint8 of the input's size: depth (H, W) in metres with the people over it."""
-    return _draw(depth_m, poses, 1.0)
+    return _draw(depth_m, poses, 1.0, _SCORED)
+
+
+def draw_film_frame(depth_m: np.ndarray, poses: Poses, scale: float = 1.0) -> np.ndarray:
+    """One frame of a film, `scale` times the input's size: no scores, which would flicker."""
+    return _draw(depth_m, poses, scale, "{person}")
 
 
 def draw_overlay_large(depth_m: np.ndarray, poses: Poses) -> np.ndarray:
     """The overlay for a file, (h, w, 3) uint8: 480 to 1280 px on its long side, with a legend."""
     depth_m = _checked(depth_m)
-    picture = _draw(depth_m, poses, display_scale(*depth_m.shape))
+    picture = _draw(depth_m, poses, display_scale(*depth_m.shape), _SCORED)
     return np.concatenate([picture, draw_legend(picture.shape[1])])
 
 
@@ -34,7 +40,7 @@ def _checked(depth_m: np.ndarray) -> np.ndarray:
     return depth_m
 
 
-def _draw(depth_m: np.ndarray, poses: Poses, scale: float) -> np.ndarray:
+def _draw(depth_m: np.ndarray, poses: Poses, scale: float, label: str) -> np.ndarray:
     picture = Image.fromarray(resize_picture(shade_depth(_checked(depth_m)), scale)).convert("RGBA")
     long_side = max(picture.size)
     fine = 4 if long_side <= 640 else 2
@@ -47,13 +53,13 @@ def _draw(depth_m: np.ndarray, poses: Poses, scale: float) -> np.ndarray:
     distance_m = poses.joints_m[..., 2]
     draw_people(draw, joints_px, distance_m, poses.origin, poses.skeleton, pen, poses.person_id)
     if long_side >= SMALLEST_TAGGED_PX:
-        _draw_tags(draw, joints_px, poses, fine * float(np.clip(long_side / 38, 11, 22)))
+        _draw_tags(draw, joints_px, poses, label, fine * float(np.clip(long_side / 38, 11, 22)))
     picture.alpha_composite(shrink(layer, fine))
     return np.asarray(picture.convert("RGB"))
 
 
 def _draw_tags(
-    draw: ImageDraw.ImageDraw, joints_px: np.ndarray, poses: Poses, size_px: float
+    draw: ImageDraw.ImageDraw, joints_px: np.ndarray, poses: Poses, label: str, size_px: float
 ) -> None:
     for person, xy, score in zip(poses.person_id, joints_px, poses.person_score, strict=True):
         known = xy[np.isfinite(xy).all(-1)]
@@ -61,4 +67,4 @@ def _draw_tags(
             top = known[known[:, 1].argmin()]
             colour = mix(person_rgb(int(person)), WHITE, 0.35)
             above = top - [0, 2.1 * size_px]
-            draw_tag(draw, above, f"{person}  {score:.2f}", colour, size_px)
+            draw_tag(draw, above, label.format(person=person, score=score), colour, size_px)

@@ -10,22 +10,24 @@ const STAGE_STYLE = {
   completed: { limb: 0.009, joint: 0.019, pale: 0.55, grey: false },
   refined: { limb: 0.018, joint: 0.031, pale: 0, grey: false },
 };
-const state = { index: 0, cloud: true, uncertainty: false, stages: {}, hover: null, image: null };
+const state = { index: 0, cloud: true, uncertainty: false, stages: {}, hover: null, image: null, person: null, scene: null };
 let scene = null, wanted = false;
 
 const frame = () => DATA.frames[state.index];
 const mix = (a, b, s) => a.map((v, i) => v + s * (b[i] - v));
 const css = (rgb) => `rgb(${rgb.map(Math.round).join(",")})`;
 
+const hue = (person) => DATA.palette[frame().people[person].id % DATA.palette.length];
+
 function jointColour(person, joint) {
-  const base = DATA.palette[person % DATA.palette.length], name = frame().skeleton.joints[joint];
+  const base = hue(person), name = frame().skeleton.joints[joint];
   if (name.startsWith("right_")) return mix(base, [255, 255, 255], 0.52);
   return name.startsWith("left_") ? mix(base, [0, 0, 0], 0.3) : base;
 }
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-function toGround(p) {
-  const { R_ground_camera: R, height_m: h } = frame().ground;
+function toGround(p, ground = frame().ground) {
+  const { R_ground_camera: R, height_m: h } = ground;
   return [vec.dot(R[0], p), vec.dot(R[1], p) + h, vec.dot(R[2], p)];
 }
 const turnToGround = (p) => frame().ground.R_ground_camera.map((row) => vec.dot(row, p));
@@ -35,17 +37,25 @@ function stageJoints(name) {
   return stage ? stage.joints_m : frame().people.map(() => []);
 }
 
-// Where people (or without them the cloud) are: ground-frame corners.
+// Where people (or without them the cloud) are, over all frames of a camera that stood still:
+// ground-frame corners.
+const extents = new Map();
 function extent() {
-  const points = frame().stages.flatMap((s) => s.joints_m).flat().filter(Boolean).map(toGround);
-  if (!points.length) {
+  const { scene: place } = frame();
+  if (extents.has(place)) return extents.get(place);
+  const points = [];
+  for (const one of DATA.frames.filter((f) => f.scene === place))
+    for (const q of one.stages.flatMap((s) => s.joints_m).flat()) if (q) points.push(toGround(q, one.ground));
+  const known = points.length > 0;
+  if (!known) {
     const { xyz, unit_m } = state.cloudData;
     for (let i = 0; i < xyz.length; i += 3 * 97)
       points.push(toGround([xyz[i] * unit_m, xyz[i + 1] * unit_m, xyz[i + 2] * unit_m]));
   }
   if (!points.length) points.push([-1, 0, -3], [1, 2, -2]);
-  const low = [0, 1, 2].map((a) => Math.min(...points.map((p) => p[a])));
-  const high = [0, 1, 2].map((a) => Math.max(...points.map((p) => p[a])));
+  const low = [0, 1, 2].map((a) => points.reduce((least, p) => Math.min(least, p[a]), Infinity));
+  const high = [0, 1, 2].map((a) => points.reduce((most, p) => Math.max(most, p[a]), -Infinity));
+  if (known) extents.set(place, { low, high });
   return { low, high };
 }
 
@@ -187,6 +197,12 @@ function drawLabels() {
   for (let m = Math.ceil(x0); m <= x1; m++) write(`${m}`, [m, 0, z]);
   for (let m = Math.ceil(z0); m <= z1; m++) write(`${-m} m`, [x, 0, m]);
   write("camera", vec.add(toGround([0, 0, 0]), [0, 0.14, 0]));
+  // Who it is, above the head.
+  context.font = "600 14px system-ui, sans-serif";
+  frame().people.forEach((who, p) => {
+    const joints = stageJoints("refined")[p], top = joints[frame().skeleton.joints.indexOf("head")] || joints.find(Boolean);
+    if (top) { context.fillStyle = css(mix(hue(p), [0, 0, 0], 0.45)); write(`${who.id}`, vec.add(toGround(top), [0, 0.2, 0])); }
+  });
   const hover = state.hover && jointAt(state.hover);
   const spot = hover && scene.project(hover);
   if (!spot) return;

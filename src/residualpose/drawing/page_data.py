@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from residualpose.camera import Camera
-from residualpose.drawing.ground import find_ground
+from residualpose.drawing.ground import Ground, find_ground
 from residualpose.drawing.shade import MAX_LONG_SIDE_PX, resize_picture, shade_depth, surface_light
 from residualpose.poses import Origin, Poses
 
-JPEG_QUALITY = 84
+FINE_PICTURE, SMALL_PICTURE = (MAX_LONG_SIDE_PX, 84), (400, 72)
+"""Longest side in pixels and JPEG quality of a depth image."""
 SHELL_DEVIATIONS = 2.0
 """Radius of an uncertainty shell in standard deviations."""
 
@@ -26,30 +27,36 @@ def pack_frame(
     poses: Poses,
     stages: Mapping[str, np.ndarray],
     max_points: int,
-) -> dict[str, object]:
-    """One frame as JSON-ready values: metres in the camera frame, null for NaN."""
+    picture: tuple[int, int] = FINE_PICTURE,
+) -> tuple[dict[str, object], Ground]:
+    """One frame as JSON-ready values (metres in the camera frame, null for NaN), and its floor."""
     depth_m = np.nan_to_num(np.asarray(depth_m, dtype=np.float32), nan=0, posinf=0, neginf=0)
     points_m, light, spread = sample_cloud(depth_m, camera, max_points)
     ground = find_ground(points_m, poses.joints_m.astype(np.float64), poses.skeleton)
     every_stage = {**stages, "refined": stages.get("refined", poses.joints_m)}
-    return {
+    packed: dict[str, object] = {
         "title": title,
         "width": depth_m.shape[1],
         "height": depth_m.shape[0],
         "camera": camera.to_dict(),
-        "image": _image_uri(depth_m),
+        "image": _image_uri(depth_m, *picture),
         "cloud": pack_cloud(points_m, light) | {"spread": spread},
-        "ground": {
-            "R_ground_camera": rounded(ground.R_ground_camera, 6),
-            "height_m": round(ground.height_m, 4),
-            "measured": ground.measured,
-        },
         "skeleton": poses.skeleton.to_dict(),
         "people": pack_people(poses),
         "stages": [
             {"name": name, "joints_m": rounded(joints_m, 4)}
             for name, joints_m in every_stage.items()
         ],
+    }
+    return packed, ground
+
+
+def pack_ground(ground: Ground) -> dict[str, object]:
+    """The upright frame as JSON-ready values."""
+    return {
+        "R_ground_camera": rounded(ground.R_ground_camera, 6),
+        "height_m": round(ground.height_m, 4),
+        "measured": ground.measured,
     }
 
 
@@ -81,6 +88,7 @@ def pack_people(poses: Poses) -> list[dict[str, object]]:
     shells = uncertainty_shells(poses.covariance_m2)
     return [
         {
+            "id": int(poses.person_id[p]),
             "score": _number(poses.person_score[p]),
             "joints_px": rounded(poses.joints_px[p], 2),
             "joint_score": [_number(score) for score in poses.joint_score[p]],
@@ -113,11 +121,11 @@ def _number(value: float) -> float | None:
     return round(float(value), 3) if np.isfinite(value) else None
 
 
-def _image_uri(depth_m: np.ndarray) -> str:
+def _image_uri(depth_m: np.ndarray, long_side_px: int, quality: int) -> str:
     picture = shade_depth(depth_m)
-    scale = min(1.0, MAX_LONG_SIDE_PX / max(picture.shape))
+    scale = min(1.0, long_side_px / max(picture.shape))
     stream = io.BytesIO()
-    Image.fromarray(resize_picture(picture, scale)).save(stream, "JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(resize_picture(picture, scale)).save(stream, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 

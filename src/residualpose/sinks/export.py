@@ -9,11 +9,12 @@ from pathlib import Path
 from residualpose.sinks.c3d import write_c3d
 from residualpose.sinks.coco import write_coco
 from residualpose.sinks.csv_table import write_csv
+from residualpose.sinks.gif import write_gif
 from residualpose.sinks.openpose import write_openpose
 from residualpose.sinks.ros_bag import write_db3, write_mcap
 from residualpose.sinks.run import Run
 from residualpose.sinks.trc import write_trc
-from residualpose.sinks.video import write_gif, write_mp4
+from residualpose.sinks.video import write_mp4
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Overlays as moving pictures: MP4 through PyAV (video extra), GIF through Pillow."""
+"""Films of a run: the pictures of each recording with their times; MP4 needs the video extra."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 
 from residualpose.errors import MissingExtraError, ResidualPoseError
 from residualpose.frames import DepthFrame
+from residualpose.poses import Poses
 from residualpose.results import replacing
 from residualpose.sinks.run import FrameRecord, Run
 
-_GIF_WIDTH = 320
 _TICKS = 90_000
 """Time base of the MP4, ticks a second."""
 
@@ -30,13 +31,16 @@ def write_mp4(run: Run, base: Path) -> None:
         import av
     except ImportError:
         raise MissingExtraError("av", "video") from None
-    for name, pictures in _sequences(run):
+    from residualpose.drawing.overlay import draw_film_frame
+
+    for name, shown in films(run):
         with (
             replacing(base.with_name(f"{base.name}_{name}.mp4")) as stream,
             av.open(stream, "w", format="mp4") as container,
         ):
             video = None
-            for time_s, picture in pictures:
+            for one in shown:
+                picture = draw_film_frame(one.depth_m, one.poses)
                 even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
                 if video is None:
                     video = container.add_stream("libx264", rate=Fraction(run.fps))
@@ -44,37 +48,24 @@ def write_mp4(run: Run, base: Path) -> None:
                     video.pix_fmt = "yuv420p"
                     video.codec_context.time_base = Fraction(1, _TICKS)
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-                frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
+                frame.pts, frame.time_base = round(one.time_s * _TICKS), Fraction(1, _TICKS)
                 container.mux(video.encode(frame))
             if video is not None:
                 container.mux(video.encode())
 
 
-def write_gif(run: Run, base: Path) -> None:
-    """Write BASE_SEQUENCE.gif, 320 pixels wide at most."""
-    from PIL import Image
+@dataclass(frozen=True, slots=True)
+class FilmFrame:
+    """What one picture of a film shows."""
 
-    for name, pictures in _sequences(run):
-        images, times_s = [], []
-        for time_s, picture in pictures:
-            image = Image.fromarray(picture)
-            image.thumbnail((_GIF_WIDTH, _GIF_WIDTH))
-            images.append(image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64))
-            times_s.append(time_s)
-        ends_s = [*times_s[1:], times_s[-1] + 1 / run.fps]
-        # GIF counts in hundredths of a second, and browsers slow down what is below two.
-        shown_ms = [
-            max(round((end - start) * 100), 2) * 10
-            for start, end in zip(times_s, ends_s, strict=True)
-        ]
-        with replacing(base.with_name(f"{base.name}_{name}.gif")) as stream:
-            images[0].save(
-                stream, "GIF", save_all=True, append_images=images[1:], duration=shown_ms, loop=0
-            )
+    time_s: float
+    """From 0."""
+    depth_m: np.ndarray
+    poses: Poses
 
 
-def _sequences(run: Run) -> Iterator[tuple[str, Iterator[tuple[float, np.ndarray]]]]:
-    """Each sequence's name and its pictures with their times in seconds from 0."""
+def films(run: Run) -> Iterator[tuple[str, Iterator[FilmFrame]]]:
+    """Each sequence's name and its frames, whose depth is read again from where it came."""
     names = run.sequence_names()
     for name in dict.fromkeys(names.values()):
         records = (record for record in run.frames() if names[record.source] == name)
@@ -102,11 +93,7 @@ def _at(frames: Iterator[DepthFrame], index: int) -> DepthFrame | None:
     return next((frame for frame in frames if frame.index == index), None)
 
 
-def _timed(
-    run: Run, pairs: Iterator[tuple[FrameRecord, np.ndarray]]
-) -> Iterator[tuple[float, np.ndarray]]:
-    from residualpose.drawing.overlay import draw_overlay
-
+def _timed(run: Run, pairs: Iterator[tuple[FrameRecord, np.ndarray]]) -> Iterator[FilmFrame]:
     start_s, last_s = None, -1 / run.fps
     for record, depth_m in pairs:
         time_s = last_s + 1 / run.fps
@@ -115,4 +102,4 @@ def _timed(
             # Recordings that run one after another may each begin at 0.
             time_s = max(record.time_s - start_s, last_s + 1e-3)
         last_s = time_s
-        yield time_s, draw_overlay(depth_m, record.poses)
+        yield FilmFrame(time_s, depth_m, record.poses)

@@ -25,19 +25,20 @@ _CAUTION = 0.7
 
 def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
-    single = np.eye(len(pieces), dtype=np.float32)[_most_supported(pieces)]
-    people, total = np.zeros((0, len(pieces)), np.float32), 0.0
+    considered = _most_supported(pieces)
+    single = Groups.of(pieces, np.eye(len(pieces), dtype=np.float32)[considered])
+    people, total = single.take(np.arange(0)), 0.0
     while True:
-        left = single[~(single @ people.T).any(axis=1)]
-        groups = _join(Groups.of(pieces, np.vstack([people, left])), pieces.affinity)
+        left = single.take(~people.member[:, considered].any(axis=0))
+        groups = _join(people.beside(left), pieces.affinity)
         found = groups.take(groups.value > 0)
-        if len(people) and np.array_equal(found.member, people):
-            return owners(people)
+        if len(people.value) and np.array_equal(found.member, people.member):
+            return owners(people.member)
         found = improve(pieces, found)
         worth = float(found.value.sum())
         if worth < total + _IMPROVEMENT:
-            return owners(people)
-        people, total = found.member, worth
+            return owners(people.member)
+        people, total = found, worth
 
 
 def _most_supported(pieces: Pieces) -> np.ndarray:
@@ -51,7 +52,7 @@ def _join(groups: Groups, affinity: np.ndarray) -> Groups:
     link = product(product(groups.member, affinity), groups.member.T)
     fit = np.full((len(groups.value),) * 2, -np.inf, np.float32)
     _set_fit(groups, link, fit, np.arange(len(fit)))
-    while fit.size:
+    while len(fit) > 1:
         lead = _lead(groups.joints, fit)
         best, row = lead.argmax(axis=1), np.arange(len(lead))
         mutual = (best[best] == row) & (row < best) & np.isfinite(fit[row, best])
@@ -75,7 +76,9 @@ def _lead(joints: np.ndarray, fit: np.ndarray) -> np.ndarray:
     np.fill_diagonal(clash, False)
     gain = np.maximum(fit, 0.0)
     # rival[a, b]: the best join of a with a group that clashes with b.
-    rival = (gain[:, None, :] * clash).max(axis=2)
+    a, b = np.nonzero(np.isfinite(fit))
+    rival = np.zeros_like(fit)
+    rival[a, b] = (gain[a] * clash[b]).max(axis=1, initial=0.0)
     return fit - _CAUTION * np.maximum(rival, rival.T)
 
 

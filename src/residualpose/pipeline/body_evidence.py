@@ -96,8 +96,12 @@ def reach_m() -> np.ndarray:
 
 
 _MOMENTS = 8
+_JOINTS = len(ITOP15.joints)
 _UNKNOWN_SCALE = 4.0
 """Log of more metres than an image ever spans."""
+_BLOCK = 128
+"""Sets looked at together: what is computed on the way stays in the processor's cache, and so small
+that linear algebra libraries start no threads."""
 
 
 def evidence_rows(
@@ -106,11 +110,11 @@ def evidence_rows(
     area_px: float,
     metres_per_px: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(N, 8 + 4 * BODIES) float32, one row a peak; `log_evidence` of a set follows from their sum.
+    """(N, 8 + 3 * 15) float32, one row a peak; `log_evidence` of a set follows from their sum.
 
     Columns: weight, weight x, y, x^2 + y^2, log density, joints, known log scales, their number;
-    then for each body weight times body x, y; body . image; squared body. Against each peak stands
-    clutter, spread evenly over the image's area.
+    then for each joint whether it is there, its x and its y. Against each peak stands clutter,
+    spread evenly over the image's area.
 
     Args:
         joint: (N,) joint indices.
@@ -125,26 +129,23 @@ def evidence_rows(
     scale = np.full(len(joint), np.nan) if metres_per_px is None else metres_per_px * unit_px
     known = np.isfinite(scale)
     weight = _JOINT_SD_M[joint] ** -2.0
-    rows = np.empty((len(joint), _MOMENTS + 4 * BODIES), np.float32)
+    rows = np.zeros((len(joint), _MOMENTS + 3 * _JOINTS), np.float32)
     rows[:, 0], rows[:, 1:3] = weight, weight[:, None] * xy
     rows[:, 3] = weight * (xy**2).sum(axis=1)
     rows[:, 4], rows[:, 5] = np.log(weight / (2.0 * np.pi)), 1.0
     rows[:, 6], rows[:, 7] = np.log(np.where(known, scale, 1.0)), known
-    body, square = _weighted_bodies()
-    fit = rows[:, _MOMENTS:].reshape(len(joint), 4, BODIES)
-    fit[:, :2] = body[joint]
-    fit[:, 2] = (body[joint] * xy[:, :, None].astype(np.float32)).sum(axis=1)
-    fit[:, 3] = square[joint]
+    places = rows[:, _MOMENTS:].reshape(len(joint), 3, _JOINTS)
+    row = np.arange(len(joint))
+    places[row, 0, joint], places[row, 1, joint], places[row, 2, joint] = 1.0, *xy.T
     return rows
 
 
 @lru_cache(maxsize=1)
-def _weighted_bodies() -> tuple[np.ndarray, np.ndarray]:
-    """(15, 2, BODIES) weight times body x, y, and (15, BODIES) weight times their squares."""
-    body = typical_bodies_m()[:, :, :2].transpose(1, 2, 0)
-    weight = _JOINT_SD_M**-2.0
-    square = weight[:, None] * (body**2).sum(axis=1)
-    return (weight[:, None, None] * body).astype(np.float32), square.astype(np.float32)
+def _weighted_bodies() -> np.ndarray:
+    """(3, BODIES, 15) float32: weight times x and y of each body's joints, and half their squares."""
+    body = typical_bodies_m()[:, :, :2].transpose(2, 0, 1)
+    half_square = 0.5 * (body**2).sum(axis=0)
+    return (_JOINT_SD_M**-2.0 * np.stack([*body, half_square])).astype(np.float32)
 
 
 def log_evidence(rows: np.ndarray) -> np.ndarray:
@@ -153,16 +154,29 @@ def log_evidence(rows: np.ndarray) -> np.ndarray:
     Args:
         rows: (B, .) sums of `evidence_rows` over the sets.
     """
-    weight, x, y, squares, density, joints, log_scale, known = rows[:, :_MOMENTS].T[..., None]
-    body_x, body_y, cross, body = rows[:, _MOMENTS:].reshape(-1, 4, BODIES).swapaxes(0, 1)
-    x, y = x / weight, y / weight
-    image_var = np.maximum(squares - (x**2 + y**2) * weight, 1e-6)
-    cross = cross - x * body_x
-    cross -= y * body_y
-    body_var = body_x * body_x
-    body_var += body_y * body_y
-    body_var *= -1.0 / weight
-    body_var += body
+    if len(rows) <= _BLOCK:
+        return _log_evidence(rows)
+    blocks = [_log_evidence(rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)]
+    return np.concatenate(blocks)
+
+
+def _log_evidence(rows: np.ndarray) -> np.ndarray:
+    """`log_evidence` of few sets; what is named after bodies is (BODIES, B)."""
+    weight, sum_x, sum_y, squares, density, joints, log_scale, known = rows[:, :_MOMENTS].T
+    there, *places = rows[:, _MOMENTS:].T.reshape(3, _JOINTS, -1)
+    inverse = 1.0 / weight
+    x, y = sum_x * inverse, sum_y * inverse
+    image_var = np.maximum(squares - (x * sum_x + y * sum_y), 1e-6)
+    bodies = _weighted_bodies()
+    # From the middle of the set, the body's own middle does not matter.
+    cross_x, cross_y = bodies[0] @ (places[0] - x * there), bodies[1] @ (places[1] - y * there)
+    cross = np.add(cross_x, cross_y, out=cross_x)
+    body_x, body_y, body_var = bodies @ there
+    body_x *= body_x
+    body_y *= body_y
+    body_x += body_y
+    body_x *= 0.5 * inverse
+    body_var -= body_x  # half of it, as below
     # The scale t, metres a pixel, of highest -(t^2 image_var - 2 t cross)/2 + freedom log t.
     freedom = 2.0 * (joints - 1.0)
     scale = cross * cross
@@ -172,24 +186,25 @@ def log_evidence(rows: np.ndarray) -> np.ndarray:
     scale *= 0.5 / image_var
     # Where the scale is known it may differ by the size of people only.
     given, told = np.exp(log_scale / np.maximum(known, 1.0)), known > 0
-    low = np.where(told, given * np.float32(_SIZE_RANGE[0]), np.float32(1e-6))
-    high = np.where(told, given * np.float32(_SIZE_RANGE[1]), np.float32(np.inf))
-    np.maximum(scale, low, out=scale)
-    np.minimum(scale, high, out=scale)
-    # -residual / 2 = scale (cross - scale image_var / 2) - body_var / 2
+    np.maximum(
+        scale, np.where(told, given * np.float32(_SIZE_RANGE[0]), np.float32(1e-6)), out=scale
+    )
+    np.minimum(
+        scale, np.where(told, given * np.float32(_SIZE_RANGE[1]), np.float32(np.inf)), out=scale
+    )
+    # -residual / 2 = scale (cross - scale image_var / 2) - body_var
     cross -= scale * (0.5 * image_var)
     cross *= scale
-    body_var *= 0.5
     cross -= body_var
     np.log(scale, out=scale)
     scale *= freedom
     scale += cross
-    top = scale.max(axis=1, keepdims=True)
+    top = scale.max(axis=0)
     scale -= top
     np.exp(scale, out=scale)
-    mixture = top[:, 0] + np.log(scale.mean(axis=1))
+    mixture = top + np.log(scale.sum(axis=0) / BODIES)
     # The place of the body is unknown: integrating over it leaves the factor 2 pi / weight.
-    return mixture + density[:, 0] + np.log(2.0 * np.pi / weight[:, 0])
+    return mixture + density + np.log(2.0 * np.pi * inverse)
 
 
 def most_evidence(rows: np.ndarray) -> np.ndarray:

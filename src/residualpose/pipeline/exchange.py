@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from residualpose.pipeline.body_evidence import log_evidence, most_evidence
-from residualpose.pipeline.pieces import JOINT, PERSON, Groups, Pieces, product, sums
+from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product, sums
 
 _MAX_ROUNDS = 30
 _IMPROVEMENT = 0.01
@@ -41,12 +41,13 @@ def improve(pieces: Pieces, people: Groups) -> Groups:
         if not touched:
             break
         names = np.unique(after[after >= 0])
-        stale = list(touched)
-        stale_piece = np.isin(owner, stale) | np.isin(after, stale) | (owner != after)
+        stale = np.zeros(len(stale_person) + 1, dtype=bool)  # the last for nobody, -1
+        stale[list(touched)] = True
+        stale_piece = stale[owner] | stale[after] | (owner != after)
         people = Groups.of(pieces, (after == names[:, None]).astype(np.float32))
         real = people.value > 0
         stale_piece |= people.member[~real].any(axis=0)
-        stale_person = np.append(np.isin(names, stale)[real], False)
+        stale_person = np.append(stale[names[real]], False)
         people = people.take(real)
     return people
 
@@ -82,24 +83,23 @@ def _moves(pieces: Pieces, people: Groups, owner: np.ndarray, stale: np.ndarray)
     left = evidence[owner[mine]] - pieces.evidence[mine]
     leave = np.zeros(count)
     leave[mine] = _worth(pieces, rows[owner[mine]] - single[mine], left) - value[owner[mine]]
-    clash = (pieces.joints @ pieces.joints.T > 0).astype(np.float32)
-    hope = _hope(pieces, rows, owner, leave, clash)
+    hope = _hope(pieces, rows, owner, leave)
     target, piece = np.nonzero(stale & (hope > _IMPROVEMENT))
-    out = rows[target] * clash[piece]
+    out = rows[target] * pieces.clash[piece]
     out_evidence = sums(out, pieces.evidence)
-    to = _worth(
-        pieces, rows[target] + single[piece] - out,
-        evidence[target] + pieces.evidence[piece] - out_evidence,
-    ) - value[target]  # fmt: skip
+    with_it = rows[target] + single[piece] - out
+    with_evidence = evidence[target] + pieces.evidence[piece] - out_evidence
     swap = np.flatnonzero((owner[piece] >= 0) & out.any(axis=1))
     source, given = owner[piece[swap]], piece[swap]
+    back = rows[source] - single[given] + out[swap]
     # What comes back must not clash either.
-    fits = ((rows[source] - single[given] + out[swap]) @ pieces.joints <= 1).all(axis=1)
-    swap, source, given = swap[fits], source[fits], given[fits]
-    rest = _worth(
-        pieces, rows[source] - single[given] + out[swap],
-        evidence[source] - pieces.evidence[given] + out_evidence[swap],
-    ) - value[source]  # fmt: skip
+    fits = (back @ pieces.joints <= 1).all(axis=1)
+    swap, source, given, back = swap[fits], source[fits], given[fits], back[fits]
+    back_evidence = evidence[source] - pieces.evidence[given] + out_evidence[swap]
+    worth = _worth(
+        pieces, np.concatenate([with_it, back]), np.concatenate([with_evidence, back_evidence])
+    )
+    to, rest = worth[: len(piece)] - value[target], worth[len(piece) :] - value[source]
     drop = np.zeros((len(mine), count), np.float32)
     return Moves(
         np.concatenate([piece, given, mine]),
@@ -110,18 +110,16 @@ def _moves(pieces: Pieces, people: Groups, owner: np.ndarray, stale: np.ndarray)
     )
 
 
-def _hope(
-    pieces: Pieces, rows: np.ndarray, owner: np.ndarray, leave: np.ndarray, clash: np.ndarray
-) -> np.ndarray:
+def _hope(pieces: Pieces, rows: np.ndarray, owner: np.ndarray, leave: np.ndarray) -> np.ndarray:
     """(P + 1, M) more than what moving a piece to a person can gain: few moves are worth a look."""
     # No joint adds more than its density at the very place where a body would have it.
-    most = most_evidence(pieces.evidence) + pieces.support + JOINT * pieces.joints.sum(axis=1)
+    most = most_evidence(pieces.evidence) + pieces.worth
     link = product(rows, pieces.affinity)
-    hope = most + link - rows @ (clash * pieces.affinity) + leave
-    cost = np.where((rows[:, None] * clash) > 0, leave, -np.inf).max(axis=-1)
+    hope = most + link - rows @ (pieces.clash * pieces.affinity) + leave
+    cost = np.where((rows[:, None] * pieces.clash) > 0, leave, -np.inf).max(axis=-1)
     hope += np.where(np.isfinite(cost), cost, 0.0)
     back = np.maximum(most + link[owner] - pieces.affinity, 0.0) * (owner >= 0)[:, None]
-    hope += rows @ (clash * back).T
+    hope += rows @ (pieces.clash * back).T
     hope[-1] += PERSON
     hope[owner, np.arange(len(owner))] = -np.inf
     return hope

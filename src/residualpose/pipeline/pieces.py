@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,6 +29,16 @@ class Pieces:
     """(M,) float32 log odds of the piece's peaks, and of the limbs within it."""
     affinity: np.ndarray
     """(M, M) float32 symmetric log odds of the limbs between two pieces; diagonal 0."""
+    clash: np.ndarray = field(init=False)
+    """(M, M) float32, 1 where two pieces have a joint in common."""
+    worth: np.ndarray = field(init=False)
+    """(M,) float32 support and worth of the piece's joints."""
+
+    def __post_init__(self) -> None:
+        clash = (self.joints @ self.joints.T > 0).astype(np.float32)
+        worth = self.support + np.float32(JOINT) * self.joints.sum(axis=1)
+        object.__setattr__(self, "clash", clash)
+        object.__setattr__(self, "worth", worth)
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -42,9 +52,8 @@ class Pieces:
 
     def value(self, member: np.ndarray, log_geometry: np.ndarray) -> np.ndarray:
         """(B,) value of sets of pieces (B, M) as one person each, their geometry being known."""
-        links = member @ self.support + 0.5 * (product(member, self.affinity) * member).sum(axis=1)
-        joints = (member @ self.joints).sum(axis=1)
-        return log_geometry + links + joints * JOINT + PERSON
+        links = 0.5 * (product(member, self.affinity) * member).sum(axis=1)
+        return log_geometry + links + member @ self.worth + PERSON
 
 
 @dataclass(slots=True)
@@ -72,6 +81,12 @@ class Groups:
             pieces.value(member, log_geometry),
         )  # fmt: skip
 
+    def beside(self, others: Groups) -> Groups:
+        """These groups, then the others."""
+        return Groups(*(
+            np.concatenate([getattr(self, part), getattr(others, part)]) for part in self.__slots__
+        ))  # fmt: skip
+
     def take(self, rows: np.ndarray) -> Groups:
         """Some of the groups."""
         return Groups(
@@ -96,6 +111,8 @@ def product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     In products this small, linear algebra libraries do not start threads: they would cost more
     than the work, many times so on a busy machine.
     """
+    if rows.size * matrix.shape[1] <= _SMALL_PRODUCT:
+        return rows @ matrix
     height = max(1, _SMALL_PRODUCT // max(matrix.size, 1))
     blocks = np.zeros((-(-len(rows) // height), height, len(matrix)), rows.dtype)
     blocks.reshape(-1, len(matrix))[: len(rows)] = rows

@@ -56,6 +56,14 @@ class Stages:
     maps: Maps
     """What the 2D network saw."""
 
+    def of(self, rows: np.ndarray, person_id: np.ndarray) -> Stages:
+        """Some of the people, (N,) places, under other numbers (N,)."""
+        poses = replace(self.poses[rows], person_id=person_id)
+        return Stages(
+            self.joints_px[rows], self.lifted_m[rows], self.completed_m[rows],
+            self.refined_m[rows], poses, self.maps,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Lifted:

@@ -41,7 +41,7 @@ from residualpose.tracking.follower import MAX_STRENGTH, follow
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from residualpose.estimator import PoseEstimator
+    from residualpose.estimator import PoseEstimator, Stages
     from residualpose.frames import DepthFrame
     from residualpose.poses import Poses
 
@@ -240,27 +240,39 @@ def _followed(
     source: FrameSource, count: int, estimate: PoseEstimator, output: RunOutput, smooth: float
 ) -> Iterator[None]:
     """Do one recording whose people are followed; a resumed run follows them from the start."""
+    if output.draws:
+        yield from _followed_and_drawn(source, count, estimate, output, smooth)
+        return
     waiting: deque[DepthFrame] = deque()
-
-    def found() -> Iterator[tuple[DepthFrame, Poses, float | None]]:
-        with output.file(source, count) as pictures:
-            for number, frame in enumerate(source):
-                stages = estimate.explain(frame)
-                if not output.has(frame) or pictures.page_needs(number):
-                    pictures.add(number, frame, stages)
-                yield frame, stages.poses, frame.time_s
 
     def ahead() -> Iterator[DepthFrame]:
         for frame in source:
             waiting.append(frame)
             yield frame
 
-    def streamed() -> Iterator[tuple[DepthFrame, Poses]]:
-        for poses in estimate.stream(ahead(), track=True, smooth=smooth):
-            yield waiting.popleft(), poses
-
-    drawn = ((one.payload, one.poses) for one in follow(found(), smooth)) if output.draws else None
-    for frame, poses in drawn or streamed():
+    for poses in estimate.stream(ahead(), track=True, smooth=smooth):
+        frame = waiting.popleft()
         if not output.has(frame):
             output.add(frame, poses)
         yield
+
+
+def _followed_and_drawn(
+    source: FrameSource, count: int, estimate: PoseEstimator, output: RunOutput, smooth: float
+) -> Iterator[None]:
+    """Pictures show the people who were followed, by their numbers, each frame as it is."""
+
+    def found() -> Iterator[tuple[tuple[int, DepthFrame, Stages], Poses, float | None]]:
+        for number, frame in enumerate(source):
+            stages = estimate.explain(frame)
+            yield (number, frame, stages), stages.poses, frame.time_s
+
+    with output.file(source, count) as pictures:
+        for one in follow(found(), smooth):
+            number, frame, stages = one.payload
+            done = output.has(frame)
+            if not done or pictures.page_needs(number):
+                pictures.add(number, frame, stages.of(one.rows, one.poses.person_id))
+            if not done:
+                output.add(frame, one.poses)
+            yield

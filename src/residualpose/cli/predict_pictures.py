@@ -11,11 +11,8 @@ from residualpose.frames import DepthFrame
 from residualpose.results import replacing
 
 if TYPE_CHECKING:
-    from residualpose.drawing.html import PageFrame
+    from residualpose.drawing.html import Page, PageFrame
     from residualpose.estimator import Stages
-
-_PAGE_FRAMES = 24
-"""Frames shown in the page of one recording, evenly spread: a page of hundreds opens slowly."""
 
 
 class Pictures:
@@ -26,9 +23,15 @@ class Pictures:
         self._stem = stem
         self._kinds = kinds
         self._count = count
-        chosen = np.linspace(0, count - 1, min(count, _PAGE_FRAMES)).round().astype(int)
-        self._on_page = set(chosen.tolist()) if "html" in kinds else set()
-        self._page: list[PageFrame] = []
+        self._on_page: set[int] = set()
+        self._page: Page | None = None
+        if "html" in kinds:
+            from residualpose.drawing.html import MAX_FRAMES, Page
+
+            # Evenly spread over the recording.
+            chosen = np.linspace(0, count - 1, min(count, MAX_FRAMES)).round().astype(int)
+            self._on_page = set(chosen.tolist())
+            self._page = Page(len(self._on_page), count)
 
     def page_needs(self, number: int) -> bool:
         """Whether the frame that comes `number` th, from 0, goes on the page."""
@@ -36,20 +39,18 @@ class Pictures:
 
     def add(self, number: int, frame: DepthFrame, stages: Stages) -> None:
         """Draw the frame that comes `number` th, and keep it if it goes on the page."""
-        if number in self._on_page:
-            self._page.append(_page_frame(frame, stages))
+        if self._page is not None and number in self._on_page:
+            self._page.add(_page_frame(number, frame, stages))
         if "png" in self._kinds:
             self._draw(frame, stages)
 
     def write_page(self) -> None:
         """Write the interactive page of the frames so far, if there are any."""
-        if not self._page:
+        if self._page is None or not len(self._page):
             return
-        from residualpose.drawing.html import render_html
-
         with replacing(self._folder / f"{self._stem}.html") as stream:
-            stream.write(render_html(self._page).encode())
-        self._page = []
+            stream.write(self._page.render().encode())
+        self._page = None
 
     def _draw(self, frame: DepthFrame, stages: Stages) -> None:
         from residualpose.drawing.overlay import draw_overlay_large
@@ -75,7 +76,7 @@ class Pictures:
             Image.fromarray(picture).save(stream, "PNG")
 
 
-def _page_frame(frame: DepthFrame, stages: Stages) -> PageFrame:
+def _page_frame(number: int, frame: DepthFrame, stages: Stages) -> PageFrame:
     """What the page needs of a frame: less than all of its stages, so that maps can be freed."""
     from residualpose.drawing.html import PageFrame
 
@@ -85,4 +86,6 @@ def _page_frame(frame: DepthFrame, stages: Stages) -> PageFrame:
         frame.camera,
         stages.poses,
         {"lifted": stages.lifted_m, "completed": stages.completed_m},
+        number,
+        frame.time_s,
     )

@@ -29,14 +29,14 @@ DEPTH_KEYS: dict[str, float | None] = {
 }
 """Arrays of an .npz file taken for depth, the first present, and their metres per unit."""
 
-_BROKEN = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+BROKEN_ARRAY = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 def read_npy(path: Path) -> Recording:
     """Open one (H, W) or (N, H, W) array."""
-    with reading(path, "a NumPy .npy array", *_BROKEN):
+    with reading(path, "a NumPy .npy array", *BROKEN_ARRAY):
         with path.open("rb") as stream:
-            shape, dtype, _ = _header(path, stream)
+            shape, dtype, _ = read_header(path, stream)
         count, height, width = stack_shape(path, shape, dtype)
         stack = np.load(path, mmap_mode="r", allow_pickle=False).reshape(count, height, width)
 
@@ -48,7 +48,7 @@ def read_npy(path: Path) -> Recording:
 
 def read_npz(path: Path) -> Recording:
     """Open a stack under one of `DEPTH_KEYS`, with optional K ((3, 3) or one a frame), time_s."""
-    with reading(path, "a NumPy .npz archive", *_BROKEN), zipfile.ZipFile(path) as archive:
+    with reading(path, "a NumPy .npz archive", *BROKEN_ARRAY), zipfile.ZipFile(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
         key = next((key for key in DEPTH_KEYS if key in names), None)
         if key is None:
@@ -57,7 +57,7 @@ def read_npz(path: Path) -> Recording:
                 f"found {', '.join(sorted(names)) or 'nothing'}"
             )
         with archive.open(f"{key}.npy") as stream:
-            shape, dtype, _ = _header(path, stream)
+            shape, dtype, _ = read_header(path, stream)
         count = stack_shape(path, shape, dtype)[0]
         matrices = _small_array(archive, path, "K", count, (3, 3))
         times_s = _small_array(archive, path, "time_s", count, ())
@@ -71,7 +71,7 @@ def _npz_frames(
     times_s: np.ndarray | None,
     indices: range,
 ) -> Iterator[RawDepth]:
-    with reading(path, "a NumPy .npz archive", *_BROKEN), zipfile.ZipFile(path) as archive:
+    with reading(path, "a NumPy .npz archive", *BROKEN_ARRAY), zipfile.ZipFile(path) as archive:
         for index, values in _stream(archive, path, key, indices):
             yield RawDepth(
                 values,
@@ -87,7 +87,7 @@ def _stream(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Frames of a compressed stack one at a time: (index, (H, W))."""
     with archive.open(f"{key}.npy") as stream:
-        shape, dtype, fortran_order = _header(path, stream)
+        shape, dtype, fortran_order = read_header(path, stream)
         count, height, width = stack_shape(path, shape, dtype)
         if fortran_order or indices.step < 0:  # not readable front to back: take it whole
             flat = np.frombuffer(stream.read(), dtype)
@@ -114,7 +114,7 @@ def _small_array(
     if f"{key}.npy" not in archive.namelist():
         return None
     with archive.open(f"{key}.npy") as stream:
-        shape, dtype, _ = _header(path, stream)
+        shape, dtype, _ = read_header(path, stream)
     if shape not in (item, (1, *item), (count, *item)) or dtype.kind not in "fiu":
         raise ResidualPoseError(
             f"{path}: expected {key} of shape {item} or {(count, *item)}, found {shape} of {dtype}"
@@ -123,19 +123,19 @@ def _small_array(
         return np.broadcast_to(np.lib.format.read_array(stream, allow_pickle=False), (count, *item))
 
 
-def _header(path: Path, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, bool]:
+def read_header(path: Path, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and Fortran order of the array that starts here."""
     magic = stream.read(len(np.lib.format.MAGIC_PREFIX))
     if magic != np.lib.format.MAGIC_PREFIX:
         found = "an empty file" if not magic else f"a file that begins with {magic!r}"
         raise ResidualPoseError(f"{path}: expected a NumPy array, found {found}")
-    read_header = {
+    parse = {
         1: np.lib.format.read_array_header_1_0,
         2: np.lib.format.read_array_header_2_0,
     }.get((stream.read(2) or b"\0")[0])
-    if read_header is None:
+    if parse is None:
         raise ResidualPoseError(f"{path}: expected NumPy format 1 or 2, found another version")
-    shape, fortran_order, dtype = read_header(stream)
+    shape, fortran_order, dtype = parse(stream)
     if dtype.hasobject:
         raise ResidualPoseError(
             f"{path}: expected an array of numbers, found pickled Python objects, which are never "

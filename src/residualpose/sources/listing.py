@@ -39,7 +39,7 @@ def list_files(
         ResidualPoseError: nothing there.
         UsageError: the selection is empty, or asks for frames twice.
     """
-    text, chosen = _split_range(source)
+    text, chosen = split_range(source)
     if chosen is not None and frames != _ALL:
         raise UsageError(f"{source}: frames are given in the source and as an argument")
     wanted = chosen or frames
@@ -71,7 +71,8 @@ def ending(path: Path) -> str:
     return next((end for end in _LONG_ENDINGS if name.endswith(end)), path.suffix.lower())
 
 
-def _split_range(source: str) -> tuple[str, slice | None]:
+def split_range(source: str) -> tuple[str, slice | None]:
+    """The source itself, and which of its frames are wanted."""
     match = _RANGE.match(source)
     # A file whose name ends in ":3" is still that file.
     if match is None or Path(source).exists():

@@ -23,11 +23,11 @@ from residualpose.sources.raw import RawDepth, Recording, reading
 
 CAMERA_FILE, LABEL_FILE = "camera.json", "labels.jsonl"
 
-_BROKEN_TAR = (tarfile.TarError, EOFError, zlib.error)
+BROKEN_TAR = (tarfile.TarError, EOFError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
-class _Image:
+class PlainImage:
     """One line: an image and when it was taken."""
 
     name: str
@@ -43,7 +43,7 @@ def read_plain_folder(path: Path) -> Recording:
     """Open a folder with camera.json and labels.jsonl."""
     with reading(path, "a folder of depth images", UnicodeDecodeError):
         text = (path / LABEL_FILE).read_text(encoding="utf-8")
-    images, unit_m = _images(path / LABEL_FILE, text)
+    images, unit_m = images_of(path / LABEL_FILE, text)
     camera = Camera.load(path / CAMERA_FILE)
 
     def frames(indices: range) -> Iterator[RawDepth]:
@@ -58,7 +58,7 @@ def read_plain_folder(path: Path) -> Recording:
 
 def read_tar(path: Path) -> Recording:
     """Open a .tar, .tar.gz or .tgz of such a folder, or of images beside a camera.json."""
-    with reading(path, "a tar of depth images", *_BROKEN_TAR), tarfile.open(path) as archive:
+    with reading(path, "a tar of depth images", *BROKEN_TAR), tarfile.open(path) as archive:
         names = {member.name: member for member in archive.getmembers() if member.isfile()}
 
         def text_of(ending: str) -> str | None:
@@ -68,7 +68,7 @@ def read_tar(path: Path) -> Recording:
 
         labels, stored = text_of(LABEL_FILE), text_of(CAMERA_FILE)
     camera = camera_from_text(path, stored) if stored is not None else None
-    images, unit_m = _images(path, labels) if labels is not None else (_by_name(names), None)
+    images, unit_m = images_of(path, labels) if labels is not None else (_by_name(names), None)
     full = {PurePosixPath(name).name: name for name in names}
     members = [names.get(image.name) or names.get(full.get(image.name, "")) for image in images]
     for image, member in zip(images, members, strict=True):
@@ -78,7 +78,7 @@ def read_tar(path: Path) -> Recording:
         raise ResidualPoseError(f"{path}: expected .png depth images, found none")
 
     def frames(indices: range) -> Iterator[RawDepth]:
-        with reading(path, "a tar of depth images", *_BROKEN_TAR), tarfile.open(path) as archive:
+        with reading(path, "a tar of depth images", *BROKEN_TAR), tarfile.open(path) as archive:
             for index in indices:
                 stream = archive.extractfile(members[index])  # type: ignore[arg-type]
                 values = decode_image(path, BytesIO(stream.read() if stream else b""))
@@ -103,7 +103,7 @@ def camera_from_text(path: Path, text: str) -> Camera:
         ) from None
 
 
-def _images(where: Path, text: str) -> tuple[list[_Image], float]:
+def images_of(where: Path, text: str) -> tuple[list[PlainImage], float]:
     """The images in the order of their lines, and metres per stored unit; a torn end is left."""
     whole = text.splitlines(keepends=True)
     lines = [_parsed(where, number, line) for number, line in enumerate(whole, 1)
@@ -118,7 +118,7 @@ def _images(where: Path, text: str) -> tuple[list[_Image], float]:
         name, time_s = line.get("depth"), line.get("time_s")
         if not isinstance(name, str) or not isinstance(time_s, int | float | None):
             raise ResidualPoseError(f"{where}: expected depth and time_s, found {line!r:.80}")
-        images.append(_Image(name, time_s))
+        images.append(PlainImage(name, time_s))
     if not images:
         raise ResidualPoseError(f"{where}: expected at least one frame, found none")
     return images, float(unit_m)
@@ -134,11 +134,12 @@ def _parsed(where: Path, number: int, line: str) -> dict[str, Any]:
     return data
 
 
-def _by_name(names: dict[str, tarfile.TarInfo]) -> list[_Image]:
-    """Images in natural order: 9.png before 10.png."""
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Sort key of names: 9.png before 10.png."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in parts]
 
-    def key(name: str) -> list[tuple[int, str]]:
-        parts = re.split(r"(\d+)", name)
-        return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in parts]
 
-    return [_Image(name) for name in sorted(names, key=key) if name.lower().endswith(".png")]
+def _by_name(names: dict[str, tarfile.TarInfo]) -> list[PlainImage]:
+    images = (name for name in names if name.lower().endswith(".png"))
+    return [PlainImage(name) for name in sorted(images, key=natural_order)]

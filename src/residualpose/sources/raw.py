@@ -34,7 +34,8 @@ class RawDepth:
 class Recording:
     """An opened file: how many frames it holds, and how to read some of them one at a time."""
 
-    count: int
+    count: int | None
+    """None: nobody knows, and they come only once."""
     read: Callable[[range], Iterator[RawDepth]]
 
 

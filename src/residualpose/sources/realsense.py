@@ -46,10 +46,7 @@ def read_db3(path: Path) -> Recording:
 
 
 def _frames(path: Path, count: int, indices: range) -> Iterator[RawDepth]:
-    try:
-        rs: Any = import_module("pyrealsense2")  # its types do not say what is in it
-    except ImportError:
-        raise MissingExtraError("pyrealsense2", "realsense") from None
+    rs = import_sdk()
     wanted, last = set(indices), max(indices)
     with reading(path, "a RealSense recording", RuntimeError):
         playback = rs.playback(rs.context().load_device(str(path)))
@@ -67,7 +64,7 @@ def _frames(path: Path, count: int, indices: range) -> Iterator[RawDepth]:
                         f"{path}: expected {count} frames, found {index} (truncated)"
                     )
                 if index in wanted:
-                    yield _frame(rs, together.get_depth_frame(), index)
+                    yield depth_frame(rs, together.get_depth_frame(), index)
         finally:
             sensor.stop()
             sensor.close()
@@ -81,13 +78,24 @@ def _depth_stream(path: Path, rs: Any, playback: Any) -> tuple[Any, Any]:
     raise ResidualPoseError(f"{path}: expected a depth stream, found none")
 
 
-def _frame(rs: Any, depth: Any, index: int) -> RawDepth:
+def import_sdk() -> Any:
+    """The vendor's library, whose types do not say what is in it.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return import_module("pyrealsense2")
+    except ImportError:
+        raise MissingExtraError("pyrealsense2", "realsense") from None
+
+
+def depth_frame(rs: Any, depth: Any, index: int) -> RawDepth:
+    """A frame of the library as we pass it on, with its lens, unit and time."""
     values = np.array(depth.get_data())
     stored = depth.get_profile().as_video_stream_profile().get_intrinsics()
     distortion = tuple(stored.coeffs) if any(stored.coeffs) else ()
     camera = None  # of a lens that we cannot describe: it has to be given
     if not distortion or stored.model == rs.distortion.brown_conrady:
-        camera = Camera(
-            stored.fx, stored.fy, stored.ppx, stored.ppy, distortion, "RealSense recording"
-        )
+        camera = Camera(stored.fx, stored.fy, stored.ppx, stored.ppy, distortion, "RealSense")
     return RawDepth(values, index, camera, depth.get_units(), depth.get_timestamp() / 1000)

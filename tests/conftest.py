@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,8 @@ import pytest
 from residualpose import Camera, Origin, Poses
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from residualpose.synthetic.bodies import BodyBank
     from residualpose.synthetic.shards import Cast
 
@@ -74,3 +79,32 @@ def tiny_shards(tiny_cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Pa
     for index in range(config.shards):
         make_shard(folder, index, config, tiny_cast)
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium that can draw in 3D, with Mesa if it is there: by itself it is slower."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium here to open the page with")
+    quiet = ["--no-sandbox", "--no-first-run", "--disable-background-networking"]
+    graphics = ["--use-gl=angle", "--use-angle=gl-egl"], ["--enable-unsafe-swiftshader"]
+    with api.sync_playwright() as playwright:
+        for switches in graphics:
+            try:
+                browser = playwright.chromium.launch(
+                    executable_path=found, args=quiet + switches, timeout=120_000,
+                    env={**os.environ, "EGL_PLATFORM": "surfaceless", "LIBGL_ALWAYS_SOFTWARE": "1"},
+                )  # fmt: skip
+            except api.Error as error:
+                pytest.skip(f"Chromium could not start: {str(error)[:200]}")
+            page = browser.new_page()
+            draws = page.evaluate("!!document.createElement('canvas').getContext('webgl2')")
+            page.close()
+            if draws:
+                yield browser
+                browser.close()
+                return
+            browser.close()
+    pytest.skip("Chromium cannot draw in 3D here")

@@ -51,6 +51,11 @@ class LivePage:
         """What to type into the browser."""
         return f"http://{HOST}:{self._server.get_port()}"
 
+    @property
+    def chosen(self) -> Choice | None:
+        """Who was clicked on last, and where; None: nobody, or nobody any more."""
+        return self._choice
+
     def show(self, frame: DepthFrame, poses: Poses, number: int = 0, dropped: int = 0) -> None:
         """Replace what is seen.
 

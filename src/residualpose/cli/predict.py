@@ -1,7 +1,8 @@
 """Find the people in depth images and write where every joint is, in pixels and metres.
 
 SOURCE is .npy, .npz, .mat, 16-bit .png or .tif, .exr or an ITOP .h5 file, a folder or a quoted glob
-of them; a folder or .tar with camera.json (see `residualpose record`); a ROS 1 or ROS 2 bag.
+of them; a folder or .tar with camera.json (see `residualpose record`); a ROS 1 or ROS 2 bag; a
+RealSense .db3; an Azure Kinect .mkv; - is standard input and realsense://SERIAL a camera.
 FILE:START:STOP[:STEP] takes some frames of a recording, FILE:7 one.
 
 DIR/poses.jsonl gets a header line, then a line a frame. NAME_2d.png shows the joints found,
@@ -111,6 +112,7 @@ def run(options: Options) -> int:
     from residualpose.estimator import PoseEstimator
 
     estimate = PoseEstimator(options.model, convention=options.convention)
+    _check_streams(sources, options)
     prepare_folder(options.output, options.save, options.overwrite, options.resume)
     journal = open_journal(
         options.output,
@@ -148,6 +150,22 @@ def _check(options: Options) -> None:
         )
     if not 0 < options.fps < 1e4:
         raise UsageError(f"--fps: expected frames a second, found {options.fps}")
+
+
+def _check_streams(sources: list[FrameSource], options: Options) -> None:
+    """What comes only once can neither be drawn later nor begun again."""
+    passing = next((source for source in sources if source.unbounded), None)
+    if passing is None:
+        return
+    name = passing.files[0].path
+    twice = next((kind for kind in ("html", "mp4", "gif") if kind in options.save), None)
+    if twice is not None:
+        raise UsageError(
+            f"{name}: frames come only once, and {twice} needs them twice: --save jsonl csv ..., "
+            "or `residualpose record` it first"
+        )
+    if options.resume and any(source.live for source in sources):
+        raise UsageError(f"{name}: a camera does not go on where it was: leave --resume out")
 
 
 def _tracking(options: Options) -> dict[str, float]:
@@ -192,9 +210,9 @@ def _process(
     task = progress.add_task("frames", total=frames_ahead, note="")
     for source in sources:
         try:
-            count = len(source)
-            frames_ahead += count - 1
-            progress.update(task, total=frames_ahead)
+            count = 0 if source.unbounded else len(source)
+            frames_ahead += max(count - 1, 0)
+            progress.update(task, total=None if source.unbounded else frames_ahead)
             for _ in _frames_done(source, count, estimate, output, options):
                 progress.advance(task)
         except (UsageError, UnwritableError):

@@ -108,6 +108,7 @@ class RunOutput:
             fps: Frames a second where a recording holds no times.
         """
         self.people = 0
+        self.dropped = 0
         self.failures = 0
         self._folder = folder
         self._kinds = kinds
@@ -115,6 +116,7 @@ class RunOutput:
         self._sources = sources
         self._fps = fps
         self._stems: dict[str, Path] = {}
+        self._live_last = {str(f.path): -1 for one in sources if one.live for f in one.files}
 
     def __enter__(self) -> RunOutput:
         return self
@@ -147,6 +149,9 @@ class RunOutput:
     def add(self, frame: DepthFrame, poses: Poses) -> None:
         """Append one frame: from here on it is done, so its pictures must be there."""
         self._journal.write(frame, poses)
+        if (last := self._live_last.get(frame.source)) is not None:
+            self.dropped += frame.index - last - 1
+            self._live_last[frame.source] = frame.index
         self.people += len(poses)
 
     @contextmanager
@@ -168,7 +173,8 @@ class RunOutput:
         files["png"], files["jsonl"] = "*.png", self._journal.path.name
         where = ", ".join(str(self._folder / files[kind]) for kind in KINDS if kind in self._kinds)
         people = f"{self.people} {'person' if self.people == 1 else 'people'}"
-        return f"{people} in {self.frames} frame{'s' if self.frames > 1 else ''}: {where}"
+        dropped = f" ({self.dropped} dropped)" if self._live_last else ""
+        return f"{people} in {self.frames} frame{'s' if self.frames > 1 else ''}{dropped}: {where}"
 
     def _export(self, complete: bool) -> None:
         """Make the other files of the journal, and drop it where it was not asked for."""

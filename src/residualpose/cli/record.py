@@ -7,6 +7,7 @@ with room for labels, which are all null.
 Examples:
   residualpose record walk.bag --output walk
   residualpose record rosbag2_folder:0:300 --output first_ten_seconds
+  residualpose record realsense://012345678901:0:900 --output half_a_minute
   residualpose record 'day1/*.tif' --camera cam.json --depth-unit 0.0002 --output day1_plain
 """
 
@@ -43,17 +44,21 @@ class Options:
 def run(options: Options) -> int:
     """Copy frame by frame."""
     source = open_source(options.source, options.camera, options.depth_unit)
-    total = len(source)  # a source that cannot be opened leaves no folder behind
+    # A source that cannot be opened leaves no folder behind.
+    total = None if source.unbounded else len(source)
     try:
         with PlainWriter(options.output) as writer, progress_bar("frames") as progress:
             task = progress.add_task("frames", total=total, note="")
+            taken = 0
             for frame in source:
                 writer.add(frame)
+                taken = frame.index + 1
                 progress.advance(task)
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{options.output}: expected a folder, found a file") from None
     except OSError as error:
         raise unwritable(options.output, error) from None
     frames = f"{writer.count} frame{'s' if writer.count != 1 else ''}"
-    sys.stdout.write(f"{frames}: {options.output}\n")
+    dropped = f" ({taken - writer.count} dropped)" if source.live else ""
+    sys.stdout.write(f"{frames}{dropped}: {options.output}\n")
     return 0

@@ -92,6 +92,8 @@ def _set_fit(groups: Groups, link: np.ndarray, fit: np.ndarray, rows: np.ndarray
     )
     may[:, rows] &= np.arange(len(rows))[:, None] < np.arange(len(rows))  # each pair once
     a, b = np.nonzero(may)
+    if not len(a):
+        return
     a = rows[a]
     together = log_evidence(groups.evidence[a] + groups.evidence[b])
     odds = together - groups.log_geometry[a] - groups.log_geometry[b] + link[a, b]

@@ -142,7 +142,7 @@ def evidence_rows(
 
 @lru_cache(maxsize=1)
 def _weighted_bodies() -> np.ndarray:
-    """(3, BODIES, 15) float32: weight times x and y of each body's joints, and half their squares."""
+    """(3, BODIES, 15) float32: weight times x, y and half the square of each body's joints."""
     body = typical_bodies_m()[:, :, :2].transpose(2, 0, 1)
     half_square = 0.5 * (body**2).sum(axis=0)
     return (_JOINT_SD_M**-2.0 * np.stack([*body, half_square])).astype(np.float32)

@@ -23,10 +23,9 @@ _TRUNK_LOG_ODDS = -2.0
 
 def _first_finite(*candidates: np.ndarray) -> np.ndarray:
     """The first of several (N, 3) estimates that is not NaN, row by row."""
-    result = candidates[0].copy()
+    result = candidates[0]
     for candidate in candidates[1:]:
-        rows = np.isnan(result).any(-1)
-        result[rows] = candidate[rows]
+        result = np.where(np.isnan(result).any(-1, keepdims=True), candidate, result)
     return result
 
 

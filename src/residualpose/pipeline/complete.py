@@ -133,7 +133,7 @@ def _length_deviation(
     ends = joint_covariance_m2[LIMB_FROM[known]] + joint_covariance_m2[LIMB_TO[known]]
     noise = np.einsum("la,lab,lb->l", direction, ends, direction) + _MEASUREMENT_SD_M**2
     mean, covariance = prior.length_statistics()
-    precision = np.linalg.inv(covariance[np.ix_(known, known)] + np.diag(noise))
+    precision = np.linalg.inv(covariance[known[:, None], known] + np.diag(noise))
     # Leave-one-out residual of a Gaussian: (S^-1 r)_i / (S^-1)_ii, with variance 1 / (S^-1)_ii.
     deviation = np.zeros(len(limbs))
     residual = precision @ (limbs[known, 3] - mean[known])

@@ -201,6 +201,9 @@ def _not_covered(joints_px: np.ndarray, points_m: np.ndarray | None) -> np.ndarr
         joints_px: (P, 15, 2) people, best first.
         points_m: (P, 15, 3) the same in 3D, which tells two people in one line of sight apart.
     """
+    keep = np.ones(len(joints_px), dtype=bool)
+    if len(keep) < 2:
+        return keep
     count = np.isfinite(joints_px[..., 0]).sum(axis=1)
     low, high = np.nanmin(joints_px, axis=1), np.nanmax(joints_px, axis=1)
     size_px = np.linalg.norm(high - low, axis=1)
@@ -209,7 +212,6 @@ def _not_covered(joints_px: np.ndarray, points_m: np.ndarray | None) -> np.ndarr
         unknown = np.isnan(points_m).any(-1)
         on_top &= unknown | _within(points_m, np.full(len(points_m), _ON_TOP_M))
     covers = on_top.sum(axis=-1) >= _COVERED * count
-    keep = np.ones(len(joints_px), dtype=bool)
     for other in range(1, len(joints_px)):
         keep[other] = not (keep[:other] & covers[:other, other]).any()
     return keep

@@ -93,13 +93,15 @@ def _undistortion(
 
 def _lower_median(fine: np.ndarray) -> np.ndarray:
     """(2 h, 2 w) readings to (h, w): the lower median of those of each four that are not 0."""
-    fine = np.where(fine > 0, fine, np.float32(np.inf))
-    low, high = np.minimum(fine[::2], fine[1::2]), np.maximum(fine[::2], fine[1::2])
+    # Floats from 0 up are in the order of their bits, in which 0 can become the largest.
+    bits = fine.view(np.uint32) & np.uint32(0x7FFFFFFF)
+    bits -= np.uint32(1)
+    low, high = np.minimum(bits[::2], bits[1::2]), np.maximum(bits[::2], bits[1::2])
     lowest = np.minimum(low[:, ::2], low[:, 1::2])
-    # The two in the middle, in no order; with three or four readings both are finite.
+    # The two in the middle, in no order; with three or four readings both are one.
     inner = np.maximum(low[:, ::2], low[:, 1::2]), np.minimum(high[:, ::2], high[:, 1::2])
-    picked = np.where(np.isfinite(np.maximum(*inner)), np.minimum(*inner), lowest)
-    return np.where(np.isfinite(picked), picked, np.float32(0))
+    reading = np.maximum(*inner) != np.uint32(0xFFFFFFFF)
+    return (np.where(reading, np.minimum(*inner), lowest) + np.uint32(1)).view(np.float32)
 
 
 def _field_of_view_message(frame: DepthFrame, focal_px: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -94,11 +95,12 @@ def _averaged(maps: np.ndarray, factor: int) -> np.ndarray:
     """(J, h', w') means of factor x factor cells; the last ones are completed by the border."""
     if factor == 1:
         return maps
-    joints, height, width = maps.shape
+    _, height, width = maps.shape
     pad = [(0, 0), (0, -height % factor), (0, -width % factor)]
-    padded = np.pad(maps, pad, mode="edge")
-    rows, cols = padded.shape[1] // factor, padded.shape[2] // factor
-    return padded.reshape(joints, rows, factor, cols, factor).mean(axis=(2, 4))
+    padded = np.pad(maps, pad, mode="edge") if np.any(pad) else maps
+    # Sums of shifted images: far faster than the mean over two short axes.
+    rows = reduce(np.add, (padded[:, i::factor] for i in range(factor)))
+    return reduce(np.add, (rows[:, :, i::factor] for i in range(factor))) / np.float32(factor**2)
 
 
 def _neighbourhood(

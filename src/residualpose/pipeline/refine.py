@@ -50,9 +50,12 @@ class RayFrames:
         root = _geometric_median(joints_m[:, _TRUNK].astype(np.float64))
         z = root / np.linalg.norm(root, axis=-1, keepdims=True)
         # Image y stays down: x is square to it and to the ray.
-        x = np.cross(np.broadcast_to([0.0, 1.0, 0.0], z.shape), z)
-        x /= np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
-        return cls(root, np.stack([x, np.cross(z, x), z], axis=-1))
+        zx, zy, zz = z.T
+        flat = np.maximum(np.hypot(zx, zz), 1e-6)
+        xx, xz = zz / flat, -zx / flat
+        nothing = np.zeros_like(xx)
+        axes = [[xx, nothing, xz], [zy * xz, zz * xx - zx * xz, -zy * xx], [zx, zy, zz]]
+        return cls(root, np.array(axes).transpose(2, 1, 0))
 
     def inward(self, points_m: np.ndarray) -> np.ndarray:
         """Camera frame (P, J, 3) to root-relative ray frame."""
@@ -73,15 +76,15 @@ def _geometric_median(points_m: np.ndarray) -> np.ndarray:
 
     Weiszfeld's iteration from the mean; ten rounds come within a millimetre or two.
     """
-    known = np.asarray(np.isfinite(points_m).all(-1))
-    points_m = np.where(known[..., None], points_m, 0.0)
-    median = points_m.sum(1) / known.sum(1, keepdims=True)
+    known = np.isfinite(points_m).all(-1, keepdims=True)
+    points_m = np.where(known, points_m, 0.0)
+    counted = np.concatenate([points_m, known], axis=-1)  # its sums are of points and of weights
+    total = counted.sum(1)
     for _ in range(10):
-        offset = points_m - median[:, None]
+        offset = points_m - (total[:, :3] / total[:, 3:])[:, None]
         distance = np.sqrt(np.einsum("pnk,pnk->pn", offset, offset))
-        weight = known / np.maximum(distance, 0.02)
-        median = np.einsum("pnk,pn->pk", points_m, weight) / weight.sum(1, keepdims=True)
-    return median
+        total = np.einsum("pnk,pn->pk", counted, 1.0 / np.maximum(distance, 0.02))
+    return total[:, :3] / total[:, 3:]
 
 
 def features(

@@ -43,6 +43,25 @@ class TrackingScore:
     """The shift in time at which the joints fit the truth best; positive is late."""
 
 
+def pooled(scores: Sequence[TrackingScore]) -> TrackingScore:
+    """Several sequences as one: counts add up, errors are averaged over the people to be found."""
+    weights = np.array([max(score.people, 1) for score in scores], float)
+
+    def total(name: str) -> int:
+        return sum(getattr(score, name) for score in scores)
+
+    def mean(name: str, power: float = 1.0) -> float:
+        values = np.array([getattr(score, name) for score in scores]) ** power
+        return float(np.average(values, weights=weights) ** (1 / power))
+
+    mistakes = total("missed") + total("false") + total("switches")
+    return TrackingScore(
+        1 - mistakes / max(total("people"), 1), total("switches"), total("missed"), total("false"),
+        total("people"), total("ids"), mean("mpjpe_mm"), mean("jitter_m_s2", 2.0),
+        mean("bone_sd_mm"), mean("delay_frames"),
+    )  # fmt: skip
+
+
 def score_tracking(
     found: Sequence[Poses], truth_m: np.ndarray, visible: np.ndarray, rate_hz: float
 ) -> TrackingScore:

@@ -7,27 +7,31 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from residualpose.poses import Poses
-from residualpose.skeleton import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER, TORSO
 from residualpose.tracking.assignment import assign, costs
+from residualpose.tracking.evidence import found_twice, has_room, trunk_centres
 from residualpose.tracking.kalman import Belief, first_belief, predict, update, update_velocity
+from residualpose.tracking.reentry import JUST_SEEN_M, LOST_M, behind, place_costs
 
 SURE_AFTER = 3
 """Frames in which somebody new must be found to be believed."""
+_SURE_SCORE = 0.35
+"""People found with less only go on as somebody just seen: they are no news."""
 _UNSURE_S = 0.1
 """Somebody new who is missed for longer was a mistake."""
 _JUST_S = 0.2
 """Seen within this time, somebody is where predicted."""
-_SURE_SCORE = 0.35
-"""People found with less only go on as somebody just seen: they are no news."""
-_PATIENCE_S = 2.5
-"""Whoever is unseen for longer gets a new number when coming back."""
+_PATIENCE_S, _HIDDEN_PATIENCE_S = 2.5, 8.0
+"""Whoever is unseen for longer gets a new number when coming back; the time behind somebody counts
+for the second only."""
 _DIFFUSION = 1.0
-"""Of the joints' acceleration, m^2/s^3: half a metre of doubt after a second unseen."""
-_COAST_SD_M_S, _SLOWING = 0.2, 0.97
-"""Unseen people go on as one piece, each frame a little slower."""
-_SAME_M = 0.25
-"""Median distance of the joints below which two people found are one, found twice."""
-_TRUNK = [NECK, R_SHOULDER, L_SHOULDER, TORSO, R_HIP, L_HIP]
+"""Of the acceleration, m^2/s^3: half a metre of doubt after a second unseen."""
+_CLEAR_SCORE, _CLEAR_SD_M, _VAGUE_SD_M = 0.45, 0.04, 0.15
+"""Trunks of people found with less jump about: most are half hidden."""
+_JUMP = 3.0
+"""Minus log probability that somebody just seen is found farther off than frames agree."""
+_COAST_SD_M_S, _SLOWING_S, _SLOWING_DEPTH_S = 0.2, 0.7, 0.2
+"""Unseen people go on, and slow down; in depth sooner, as bodies half hidden seem to come nearer
+to what hides them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +40,8 @@ class Track:
 
     belief: Belief
     """(J,) joints."""
+    centre: Belief
+    """() middle of the trunk."""
     seen_s: float
     """When the person was seen last."""
     id: int = -1
@@ -44,11 +50,15 @@ class Track:
     """Frames in which the person was found."""
     missed: int = 0
     """Frames in which the person was not found, ever."""
+    hides: bool = False
+    """Went out of sight behind somebody."""
+    hidden_s: float = 0.0
+    """How long ago."""
 
 
 @dataclass(slots=True)
 class Tracker:
-    """Follows people by assignment in 3D: joints go on at constant velocity between frames."""
+    """Follows people by assignment in 3D: trunks go on at constant velocity between frames."""
 
     tracks: list[Track] = field(default_factory=list)
     """Everybody followed now."""
@@ -62,24 +72,24 @@ class Tracker:
             poses: People of the frame.
             time_s: Time of the frame; later than the one before.
         """
-        self._move_on(time_s)
+        dt_s = self._move_on(time_s)
         found: list[Track | None] = [None] * len(poses)
-        once = ~_found_twice(poses)
-        sure = once & (poses.person_score >= _SURE_SCORE)
+        once = ~found_twice(poses)
+        whole = once & np.isfinite(trunk_centres(poses)).all(-1)
+        sure = whole & (poses.person_score >= _SURE_SCORE) & has_room(poses)
+        named = [track for track in self.tracks if track.id >= 0]
+        just = [track for track in named if time_s - track.seen_s <= _JUST_S]
         # Those seen just now have the first choice, those in doubt the last.
-        ranks = [_rank(track, time_s) for track in self.tracks]
-        for rank, eligible in ((0, once), (1, sure), (2, once)):
-            chosen = [t for t, r in zip(self.tracks, ranks, strict=True) if r == rank]
-            free = [p for p, track in enumerate(found) if track is None and eligible[p]]
-            self._match(poses, time_s, chosen, free, found)
-        for person in range(len(poses)):
-            if found[person] is None and sure[person]:
+        self._match(poses, time_s, just, JUST_SEEN_M, whole, found)
+        self._match(poses, time_s, named, LOST_M, sure, found)
+        unnamed = [track for track in self.tracks if track.id < 0]
+        self._match(poses, time_s, unnamed, LOST_M, sure, found)
+        self._match_pieces(poses, time_s, just, once, found)
+        for person in np.flatnonzero(sure).tolist():
+            if found[person] is None:
                 found[person] = self._born(poses, person, time_s)
-        for track in self.tracks:
-            if track.seen_s != time_s:
-                track.missed += 1
-                track.belief = _coast(track.belief)
-        self.tracks = [track for track in self.tracks if self._alive(track, time_s)]
+        self._miss(time_s, dt_s)
+        self.tracks = [track for track in self.tracks if _alive(track, time_s)]
         return found
 
     def believe_all(self) -> None:
@@ -88,20 +98,46 @@ class Tracker:
             if track.id < 0 and not track.missed:
                 self._name(track)
 
-    def _move_on(self, time_s: float) -> None:
+    def _move_on(self, time_s: float) -> float:
         dt_s = 0.0 if self._time_s is None else max(time_s - self._time_s, 0.0)
         self._time_s = time_s
         for track in self.tracks:
             track.belief = predict(track.belief, dt_s, np.array(_DIFFUSION))
+            track.centre = predict(track.centre, dt_s, np.array(_DIFFUSION))
+        return dt_s
 
     def _match(
         self,
         poses: Poses,
         time_s: float,
         tracks: list[Track],
-        free: list[int],
+        doubt_m: tuple[float, float],
+        eligible: np.ndarray,
         found: list[Track | None],
     ) -> None:
+        """Give people to tracks by where trunks can have gone."""
+        tracks, free = [t for t in tracks if t.seen_s != time_s], _free(eligible, found)
+        if not tracks or not free:
+            return
+        unseen_s = np.array([time_s - track.seen_s for track in tracks])
+        cost = place_costs(_centres(tracks), trunk_centres(poses)[free], unseen_s, doubt_m)
+        if doubt_m == LOST_M:
+            cost[unseen_s <= _JUST_S] += _JUMP
+        for person, row in zip(free, assign(cost).tolist(), strict=True):
+            if row >= 0:
+                found[person] = tracks[row]
+                self._see(tracks[row], poses, person, time_s)
+
+    def _match_pieces(
+        self,
+        poses: Poses,
+        time_s: float,
+        tracks: list[Track],
+        eligible: np.ndarray,
+        found: list[Track | None],
+    ) -> None:
+        """Give limbs without a trunk to those who are where predicted, joint by joint."""
+        tracks, free = [t for t in tracks if t.seen_s != time_s], _free(eligible, found)
         if not tracks or not free:
             return
         cost = costs(
@@ -111,18 +147,41 @@ class Tracker:
             np.array([time_s - track.seen_s for track in tracks]),
         )  # fmt: skip
         for person, row in zip(free, assign(cost).tolist(), strict=True):
-            if row < 0:
-                continue
-            track = found[person] = tracks[row]
-            joints, noise = poses.joints_m[person], poses.covariance_m2[person]
-            track.belief = update(track.belief, joints.astype(float), noise.astype(float))
-            track.seen_s, track.hits = time_s, track.hits + 1
-            if track.id < 0 and track.hits >= SURE_AFTER:
-                self._name(track)
+            # They show that somebody is there, but would drag the body along.
+            found[person] = tracks[row] if row >= 0 else None
+
+    def _see(self, track: Track, poses: Poses, person: int, time_s: float) -> None:
+        joints = poses.joints_m[person].astype(float), poses.covariance_m2[person].astype(float)
+        centre = _centre(poses, person)
+        if time_s - track.seen_s > _JUST_S:
+            # Where they should be was a guess: to keep half of it would lose them again.
+            track.belief, track.centre = first_belief(*joints), first_belief(*centre)
+        else:
+            track.belief = update(track.belief, *joints)
+            track.centre = update(track.centre, *centre)
+        track.seen_s, track.hits = time_s, track.hits + 1
+        track.hides, track.hidden_s = False, 0.0
+        if track.id < 0 and track.hits >= SURE_AFTER:
+            self._name(track)
+
+    def _miss(self, time_s: float, dt_s: float) -> None:
+        """Let those not seen go on; whoever vanished behind somebody stays behind somebody."""
+        missed = [track for track in self.tracks if track.seen_s != time_s]
+        if not missed:
+            return
+        present = [track for track in self.tracks if time_s - track.seen_s <= _JUST_S]
+        ways_m, covered = behind(_centres(missed), _centres(present))
+        for track, way_m, hides in zip(missed, ways_m, covered.tolist(), strict=True):
+            track.missed += 1
+            track.centre = _coast(track.centre, dt_s)
+            track.hides |= hides
+            if track.hides:
+                track.hidden_s += dt_s
+                track.centre = _moved(track.centre, np.nan_to_num(way_m))
 
     def _born(self, poses: Poses, person: int, time_s: float) -> Track:
-        joints = poses.joints_m[person].astype(float)
-        track = Track(first_belief(joints, poses.covariance_m2[person].astype(float)), time_s)
+        joints = poses.joints_m[person].astype(float), poses.covariance_m2[person].astype(float)
+        track = Track(first_belief(*joints), first_belief(*_centre(poses, person)), time_s)
         self.tracks.append(track)
         return track
 
@@ -130,36 +189,38 @@ class Tracker:
         track.id = self._next_id
         self._next_id += 1
 
-    def _alive(self, track: Track, time_s: float) -> bool:
-        patience_s = _PATIENCE_S if track.id >= 0 else _UNSURE_S
-        return time_s - track.seen_s <= patience_s + 1e-6
 
-
-def _rank(track: Track, time_s: float) -> int:
+def _alive(track: Track, time_s: float) -> bool:
+    unseen_s = time_s - track.seen_s - 1e-6
     if track.id < 0:
-        return 2
-    return 0 if time_s - track.seen_s <= _JUST_S else 1
+        return unseen_s <= _UNSURE_S
+    return unseen_s - track.hidden_s <= _PATIENCE_S and unseen_s <= _HIDDEN_PATIENCE_S
 
 
-def _coast(belief: Belief) -> Belief:
-    """Somebody unseen: limbs stop swinging, the whole body goes on with its trunk."""
-    velocity = belief.velocity_m_s
-    trunk = velocity[_TRUNK]
-    trunk = trunk[np.isfinite(trunk).all(-1)]
-    if not len(trunk):
-        return belief
-    whole = np.broadcast_to(_SLOWING * trunk.mean(0), velocity.shape)
-    return update_velocity(belief, whole, _COAST_SD_M_S, np.ones(len(velocity), bool))
+def _free(eligible: np.ndarray, found: list[Track | None]) -> list[int]:
+    return [p for p, track in enumerate(found) if track is None and eligible[p]]
 
 
-def _found_twice(poses: Poses) -> np.ndarray:
-    """(P,) which people are where somebody of a higher score already is."""
-    twice = np.zeros(len(poses), bool)
-    kept: list[int] = []
-    for person in np.argsort(-poses.person_score, kind="stable").tolist():
-        away = np.linalg.norm(poses.joints_m[kept] - poses.joints_m[person], axis=-1)
-        away = np.where(np.isfinite(away), away, np.inf)
-        twice[person] = bool(kept) and float(np.median(away, axis=-1).min()) < _SAME_M
-        if not twice[person]:
-            kept.append(person)
-    return twice
+def _centres(tracks: list[Track]) -> np.ndarray:
+    """(T, 3)."""
+    return np.array([track.centre.position_m for track in tracks]).reshape(-1, 3)
+
+
+def _centre(poses: Poses, person: int) -> tuple[np.ndarray, np.ndarray]:
+    """(3,) trunk of somebody found, and (3, 3) its noise."""
+    clear = poses.person_score[person] >= _CLEAR_SCORE
+    sd_m = _CLEAR_SD_M if clear else _VAGUE_SD_M
+    return trunk_centres(poses)[person], sd_m**2 * np.eye(3)
+
+
+def _coast(belief: Belief, dt_s: float) -> Belief:
+    """Somebody unseen goes on, a little slower."""
+    sight = belief.position_m / np.linalg.norm(belief.position_m)
+    along = (belief.velocity_m_s @ sight) * sight
+    slower = np.exp(-dt_s / _SLOWING_S) * (belief.velocity_m_s - along)
+    slower = slower + np.exp(-dt_s / _SLOWING_DEPTH_S) * along
+    return update_velocity(belief, slower, _COAST_SD_M_S, np.ones(slower.shape[:-1], bool))
+
+
+def _moved(belief: Belief, way_m: np.ndarray) -> Belief:
+    return Belief(belief.mean + np.concatenate([way_m, np.zeros(3)]), belief.covariance)

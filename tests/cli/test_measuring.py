@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from residualpose import Camera, DepthFrame, PoseEstimator
 from residualpose.cli.main import main
+from residualpose.evaluation import timing
 from residualpose.evaluation.timing import OUTSIDE, STAGES, WHOLE
 from residualpose.model import bundled_models
 
@@ -78,6 +81,36 @@ def test_bench_times_every_stage(
         assert 0 < stage["median_ms"] <= stage["p95_ms"] <= stage["p99_ms"]
     assert (measured["frames"], times["rounds"], measured["sizes"]) == (2, 2, "80x60")
     assert list(times["models"]) == ["tiny"] and times["released_ms"] == {}
+    assert times["in_a_row"] == [] and "in a row" not in shown
+
+
+def test_bench_tells_how_steady_calls_in_a_row_are(
+    tiny_model: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "times.json"
+    bench = ("bench", labelled, "--model", tiny_model, "--rounds", 1, "--no-released")
+    assert run(*bench, "--calls", 5, "--json", report) == 0
+    shown = capsys.readouterr().out
+    (row,) = json.loads(report.read_text())["in_a_row"]
+    assert (row["model"], row["set"], row["calls"]) == ("tiny", "one person", 5)
+    assert 0 < row["median_ms"] <= row["p95_ms"] <= row["p99_ms"]
+    assert "tiny, one person, 5 calls in a row" in shown
+    assert f"{row['p99_ms'] / row['median_ms']:.2f} times as long" in shown
+
+
+def test_the_steadiest_run_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    durations_s = iter([9, 1, 1, *[3, 1, 1] * 3, 2, 1, 1])
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+
+    def estimate(frame: DepthFrame) -> None:
+        clock[0] += next(durations_s)
+
+    frame = DepthFrame(np.ones((60, 80)), Camera(70, 70, 40, 30))
+    times = timing.in_a_row(cast(PoseEstimator, estimate), [frame], 3)
+    assert times.median_ms == pytest.approx(1000) and 1.9 < times.tail < 2.0
 
 
 def test_bench_of_the_samples_compares_all_models_with_the_released_network(
@@ -109,5 +142,6 @@ def test_bench_without_torch_says_what_is_missing(
 
 
 def test_bench_refuses_no_rounds(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("bench", "--rounds", 0) == 2
-    assert "--rounds" in capsys.readouterr().err
+    for wrong in (("--rounds", 0), ("--calls", -1)):
+        assert run("bench", *wrong) == 2
+        assert wrong[0] in capsys.readouterr().err

@@ -50,6 +50,9 @@ class Options:
     """A bundled model or a model folder. Default: every bundled one."""
     rounds: Annotated[int, tyro.conf.arg(metavar="N")] = 20
     """How often each frame is measured."""
+    calls: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Time so many calls in a row too, 1000 for instance, five times over, and show how much longer
+    than the median the slowest 1 % take in the steadiest of the five. 0: do not."""
     released: bool = True
     """Time the released network's forward pass too, and compare with it."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
@@ -60,10 +63,13 @@ def run(options: Options) -> int:
     """Measure and show."""
     from residualpose.estimator import PoseEstimator
     from residualpose.evaluation.released_speed import released_passes
-    from residualpose.evaluation.timing import machine, measure
+    from residualpose.evaluation.timing import in_a_row, machine, measure
 
-    if options.rounds < 1:
-        raise UsageError(f"--rounds: expected at least 1, got {options.rounds}")
+    if options.rounds < 1 or options.calls < 0:
+        raise UsageError(
+            f"expected --rounds of at least 1 and --calls of at least 0, got {options.rounds} and "
+            f"{options.calls}"
+        )
     names = [options.model] if options.model is not None else bundled_models()
     estimates = {estimate.model.name: estimate for estimate in map(PoseEstimator, names)}
     sets = _by_people(_frames(options.source), next(iter(estimates.values())))
@@ -76,12 +82,26 @@ def run(options: Options) -> int:
     with progress_bar("rounds") as progress:
         task = progress.add_task("rounds", total=options.rounds + 1, note="")
         measured = measure(estimates, sets, passes, options.rounds, lambda: progress.advance(task))
+    rows = {
+        (model, name): in_a_row(estimates[model], sets[name], options.calls)
+        for model, name in measured.stages if options.calls
+    }  # fmt: skip
     where = machine()
     _show(measured, sets, where, options.rounds)
+    for (model, name), times in rows.items():
+        sys.stdout.write(
+            f"{model}, {name}, {options.calls} calls in a row, the steadiest of five runs: "
+            f"median {times.median_ms:.2f} ms, 99 % {times.p99_ms:.2f} ms, "
+            f"{times.tail:.2f} times as long\n"
+        )
     if remark:
         sys.stderr.write(remark + "\n")
     if options.json is not None:
         report = _report(measured, estimates, sets) | {"rounds": options.rounds, "machine": where}
+        report["in_a_row"] = [
+            {"model": model, "set": name, "calls": options.calls} | asdict(times)
+            for (model, name), times in rows.items()
+        ]
         write_report(options.json, report)
     return 0
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,8 @@ OUTSIDE = "all but maps"
 WHOLE = "whole"
 """A call of the estimator, which does all of it."""
 REFERENCE_ROUNDS = 3
+RUNS = 5
+"""Runs of calls in a row, of which the steadiest counts: other programs disturb some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class Times:
     def of(cls, times_ms: Sequence[float]) -> Times:
         """The times of single calls, at least one."""
         return cls(*(float(np.percentile(times_ms, share)) for share in (50, 95, 99)))
+
+    @property
+    def tail(self) -> float:
+        """The 99 % over the median: 1 is perfectly steady."""
+        return self.p99_ms / self.median_ms
 
 
 class StageClock:
@@ -145,6 +153,19 @@ def measure(
         people,
         {name: Times.of(times) for name, times in beside.items()},
     )
+
+
+def in_a_row(estimate: PoseEstimator, frames: Sequence[DepthFrame], calls: int) -> Times:
+    """Times of so many calls in a row, the frames by turns: of the steadiest of `RUNS` runs."""
+    runs = []
+    for _ in range(RUNS):
+        times_ms = []
+        for frame in islice(cycle(frames), calls):
+            start = time.perf_counter()
+            estimate(frame)
+            times_ms.append(1000 * (time.perf_counter() - start))
+        runs.append(Times.of(times_ms))
+    return min(runs, key=lambda times: times.tail)
 
 
 def machine() -> dict[str, object]:

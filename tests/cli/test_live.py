@@ -24,7 +24,12 @@ def walk(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [(["--smooth", "9"], "--smooth"), (["--fps", "0"], "--fps"), (["--port", "70000"], "--port")],
+    [
+        (["--smooth", "9"], "--smooth"),
+        (["--fps", "0"], "--fps"),
+        (["--port", "70000"], "--port"),
+        (["--speed", "0"], "--speed"),
+    ],
 )
 def test_wrong_requests_are_explained(
     walk: Path, options: list[str], word: str, capsys: pytest.CaptureFixture[str]

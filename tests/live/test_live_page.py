@@ -13,7 +13,8 @@ from urllib.parse import urlparse
 import numpy as np
 import pytest
 
-from residualpose import Camera, DepthFrame, MissingExtraError, Origin, Poses, open_source
+from residualpose import Camera, DepthFrame, Origin, Poses, open_source
+from residualpose.errors import MissingExtraError
 
 pytest.importorskip("viser", reason="needs the live extra")
 

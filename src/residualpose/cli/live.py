@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -48,6 +49,8 @@ class Options:
     """Joints move steadily: 0 is off, 1 suits people who walk, 4 is the most."""
     fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = 30.0
     """Frames a second, for a recording that holds no times."""
+    speed: Annotated[float, tyro.conf.arg(metavar="TIMES")] = 1.0
+    """Times the recording's own pace, to begin with."""
     loop: bool = False
     """Begin again after the last frame."""
     as_camera: bool = False
@@ -65,8 +68,10 @@ def run(options: Options) -> int:
     from residualpose.live import LivePage, Playback
 
     playback = None if options.as_camera else Playback(source, options.fps, options.loop)
+    if playback is not None:
+        playback.set_speed(options.speed)
     estimate = PoseEstimator(options.model)
-    frames, dropped = 0, 0
+    frames, dropped, start_s = 0, 0, monotonic()
     with LivePage(options.port, playback) as page:
         sys.stdout.write(f"{page.url}  (Ctrl-C ends)\n")
         sys.stdout.flush()
@@ -81,7 +86,8 @@ def run(options: Options) -> int:
                 frames, dropped = frames + 1, dropped + one.dropped
         except KeyboardInterrupt:
             sys.stdout.write("\n")
-    sys.stdout.write(f"{frames} frames shown, {dropped} dropped\n")
+    rate = frames / max(monotonic() - start_s, 1e-3)
+    sys.stdout.write(f"{frames} frames shown, {rate:.1f} a second, {dropped} dropped\n")
     return 0
 
 
@@ -92,6 +98,8 @@ def _check(options: Options) -> None:
         )
     if not 0 < options.fps < 1e4:
         raise UsageError(f"--fps: expected frames a second, found {options.fps}")
+    if not 0 < options.speed <= 100:
+        raise UsageError(f"--speed: expected up to 100 times, found {options.speed:g}")
     if not 0 <= options.port < 65536:
         raise UsageError(f"--port: expected 0 to 65535 (0: any that is free), found {options.port}")
 

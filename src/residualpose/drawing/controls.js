@@ -174,29 +174,32 @@ function addLegend() {
   $("legend").innerHTML = rows.map(([inner, word]) => `<li>${mark(inner)}${word}</li>`).join("");
 }
 
-// Buttons stay what they are from frame to frame, so that they can be clicked while time goes on.
+// Everybody of the recording: buttons stay where they are, so that they can be clicked in passing.
 function addPeople() {
-  const box = $("people"), { people } = frame(), ids = people.map((who) => who.id).join();
-  if (box.dataset.ids !== ids) {
-    box.dataset.ids = ids;
-    box.replaceChildren(...people.map(personButton));
-    if (!people.length) box.innerHTML = "<p>Nobody was found in this frame.</p>";
+  const box = $("people"), { people } = frame();
+  if (!box.children.length) {
+    const ids = [...new Set(DATA.frames.flatMap((f) => f.people.map((who) => who.id)))].sort((a, b) => a - b);
+    box.replaceChildren(...ids.map(personButton));
+    if (!ids.length) box.innerHTML = `<p>Nobody was found in ${lastIndex() ? "these frames" : "this frame"}.</p>`;
   }
-  people.forEach((who, p) => {
-    const measured = who.origin.filter((o) => o === "measured").length;
-    box.children[p].lastChild.textContent = `score ${fixed(who.score)} \u00b7 ${measured} of ${who.origin.length} measured`;
-    box.children[p].setAttribute("aria-pressed", String(who.id === state.person));
-  });
+  for (const button of box.querySelectorAll("button")) {
+    const who = people.find(({ id }) => String(id) === button.dataset.id);
+    const measured = who && who.origin.filter((o) => o === "measured").length;
+    button.lastChild.textContent = who ? `score ${fixed(who.score)} \u00b7 ${measured} of ${who.origin.length} measured` : "out of sight";
+    button.classList.toggle("away", !who);
+    button.setAttribute("aria-pressed", String(button.dataset.id === String(state.person)));
+  }
 }
 
-function personButton(who, p) {
+function personButton(id) {
   const button = document.createElement("button");
   button.type = "button";
   button.title = "Look at this person";
-  button.innerHTML = `<i style="background:${css(hue(p))}"></i>Person ${who.id}<span></span>`;
+  button.dataset.id = id;
+  button.innerHTML = `<i style="background:${css(DATA.palette[id % DATA.palette.length])}"></i>Person ${id}<span></span>`;
   button.addEventListener("click", () => {
-    state.person = state.person === who.id ? null : who.id;
-    lookAt(who.id);
+    state.person = state.person === id ? null : id;
+    lookAt(id);
     addPeople();
     redraw();
   });
@@ -233,7 +236,7 @@ function showFrame(index) {
   showPicture();
   if (scene) {
     const R = ground.R_ground_camera, column = (c) => R.map((row) => row[c]);
-    const groundMatrix = frameMatrix(column(0), column(1), column(2), [0, ground.height_m, 0]), { low, high } = extent();
+    const groundMatrix = frameMatrix(column(0), column(1), column(2), [0, ground.height_m, 0]), { low, high } = extentOf([frame()]);
     scene.setCloud(state.cloudData, groundMatrix, low, high);
     // A recording keeps its viewpoint; another scene gets its own.
     if (state.scene !== frame().scene) scene.orbit = viewpoint("corner");

@@ -42,12 +42,15 @@ function stageJoints(name) {
 const extents = new Map();
 function extent() {
   const { scene: place } = frame();
-  if (extents.has(place)) return extents.get(place);
+  if (!extents.has(place)) extents.set(place, extentOf(DATA.frames.filter((f) => f.scene === place)));
+  return extents.get(place);
+}
+
+function extentOf(frames) {
   const points = [];
-  for (const one of DATA.frames.filter((f) => f.scene === place))
+  for (const one of frames)
     for (const q of one.stages.flatMap((s) => s.joints_m).flat()) if (q) points.push(toGround(q, one.ground));
-  const known = points.length > 0;
-  if (!known) {
+  if (!points.length) {
     const { xyz, unit_m } = state.cloudData;
     for (let i = 0; i < xyz.length; i += 3 * 97)
       points.push(toGround([xyz[i] * unit_m, xyz[i + 1] * unit_m, xyz[i + 2] * unit_m]));
@@ -55,7 +58,6 @@ function extent() {
   if (!points.length) points.push([-1, 0, -3], [1, 2, -2]);
   const low = [0, 1, 2].map((a) => points.reduce((least, p) => Math.min(least, p[a]), Infinity));
   const high = [0, 1, 2].map((a) => points.reduce((most, p) => Math.max(most, p[a]), -Infinity));
-  if (known) extents.set(place, { low, high });
   return { low, high };
 }
 

@@ -1,0 +1,136 @@
+"""How fast `residualpose live` is with its page open in a browser, and whether its memory grows.
+
+Starts the command on a looped recording, opens the page in a headless Chromium (where there is one
+and playwright is installed) and prints a line of numbers. The recording is looped, so each frame
+is worked on anew.
+
+Example:
+  OMP_NUM_THREADS=2 python scripts/measure_live.py walk.npz --seconds 900
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+import tyro
+
+WARM_UP_S = 20.0
+_COUNTER = """
+Object.assign(window, { drawn: 0, shown: 0, cleared: false, place: "" });
+for (const kind of [WebGLRenderingContext, WebGL2RenderingContext]) {
+  const clear = kind.prototype.clear;
+  kind.prototype.clear = function (...a) { window.cleared = true; return clear.apply(this, a); };
+}
+const count = () => {
+  if (window.cleared) window.drawn++;
+  window.cleared = false;
+  const place = document.querySelector("input.mantine-NumberInput-input")?.value;
+  if (place !== window.place) window.shown++;
+  window.place = place;
+  requestAnimationFrame(count);
+};
+requestAnimationFrame(count);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure."""
+
+    source: tyro.conf.Positional[str]
+    """A recording."""
+    seconds: float = 240.0
+    """How long, after a warm-up of 20 s."""
+    browser: bool = True
+    """Open the page."""
+    port: int = 8787
+    """Where the page is served."""
+
+
+class Visitor:
+    """A page that is looked at: what arrives, and how often it is drawn."""
+
+    def __init__(self, url: str) -> None:
+        from playwright.sync_api import sync_playwright
+
+        self._api = sync_playwright().start()
+        environment = {**os.environ, "EGL_PLATFORM": "surfaceless", "LIBGL_ALWAYS_SOFTWARE": "1"}
+        self._browser = self._api.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            args=["--no-sandbox", "--use-gl=angle", "--use-angle=gl-egl"],
+            env=environment,
+        )
+        self._page = self._browser.new_page(viewport={"width": 1280, "height": 720})
+        self._page.add_init_script(_COUNTER)
+        self._page.set_default_timeout(120_000)
+        self._page.goto(url)
+
+    def numbers(self) -> np.ndarray:
+        """Pictures drawn so far, and frame numbers that stood beside them."""
+        return np.array(self._page.evaluate("[window.drawn, window.shown]"))
+
+    def wait(self, seconds: float) -> None:
+        """Let the page live."""
+        self._page.wait_for_timeout(1000 * seconds)
+
+    def close(self) -> None:
+        """Leave."""
+        self._browser.close()
+        self._api.stop()
+
+
+@contextmanager
+def serving(options: Options) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command on a looped recording, and the address of its page."""
+    command = [sys.executable, "-m", "residualpose.cli.main", "live", options.source, "--loop",
+               "--port", str(options.port), "--speed", "100"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().split()[0]
+        finally:
+            process.send_signal(signal.SIGINT)
+            sys.stdout.write(process.stdout.read())
+
+
+def resident_mb(process: int) -> float:
+    """Memory that a process holds."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main(options: Options) -> None:
+    """Measure and print."""
+    with serving(options) as (process, url):
+        visitor = Visitor(url) if options.browser else None
+        wait = sleep if visitor is None else visitor.wait
+        wait(WARM_UP_S)
+        before = np.zeros(2) if visitor is None else visitor.numbers()
+        start, memory = monotonic(), []
+        while monotonic() - start < options.seconds:
+            wait(5.0)
+            memory.append((monotonic() - start, resident_mb(process.pid)))
+        taken = monotonic() - start
+        drawn, shown = np.zeros(2) if visitor is None else (visitor.numbers() - before) / taken
+        if visitor is not None:
+            visitor.close()
+        times, held = np.array(memory).T
+        slope = np.polyfit(times / 60, held, 1)[0]
+        sys.stdout.write(
+            f"{taken:.0f} s, page drawn {drawn:.1f} times a second with {shown:.1f} new frames, "
+            f"memory {held[0]:.0f} MB at first, {held[-1]:.0f} MB at last, {slope:+.2f} MB a minute\n"
+        )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -91,7 +91,7 @@ def _write_bag(path: Path, records: Iterator[FrameRecord], fps: float, plugin: s
             for topic, kind, fields in _messages(record, time_ns):
                 if topic not in topics:
                     topics[topic] = bag.add_connection(topic, kind, typestore=store)
-                bag.write(topics[topic], time_ns, store.serialize_cdr(_filled(store, kind, fields),
+                bag.write(topics[topic], time_ns, store.serialize_cdr(filled(store, kind, fields),
                                                                       kind))  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def _rgba(colour: np.ndarray) -> dict[str, float]:
     return dict(zip("rgba", colour.tolist(), strict=True))
 
 
-def _filled(store: Any, kind: str, fields: Mapping[str, Any]) -> Any:
+def filled(store: Any, kind: str, fields: Mapping[str, Any]) -> Any:
     """A message of these fields; all others are 0, empty or what 0 is to their kind."""
     _, defined = store.fielddefs[kind]
     values = {name: _value(store, node, fields.get(name)) for name, node in defined}
@@ -169,7 +169,7 @@ def _value(store: Any, node: Any, given: Any) -> Any:
 
     tag, detail = node
     if tag == Nodetype.NAME:
-        return _filled(store, detail, given or {})
+        return filled(store, detail, given or {})
     if tag == Nodetype.BASE:
         name = detail[0]
         zero = {"string": "", "bool": False}.get(name, 0.0 if name.startswith("float") else 0)

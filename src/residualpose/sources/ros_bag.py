@@ -61,23 +61,31 @@ def _frames(
 def _frame(
     path: Path, index: int, image: Any, camera: Camera | None, realsense_m: float | None
 ) -> RawDepth:
+    values, unit_m = depth_of(f"{path}: frame {index}", image)
+    stamp = image.header.stamp
+    return RawDepth(values, index, camera, realsense_m or unit_m, stamp.sec + stamp.nanosec * 1e-9)
+
+
+def depth_of(where: str, image: Any) -> tuple[np.ndarray, float]:
+    """(H, W) values of a sensor_msgs/Image and metres per unit; `where` begins messages.
+
+    Raises:
+        ResidualPoseError: it is no depth image.
+    """
     if image.encoding not in _ENCODINGS:
         raise ResidualPoseError(
-            f"{path}: frame {index}: expected {', '.join(_ENCODINGS)}, found {image.encoding}"
+            f"{where}: expected {', '.join(_ENCODINGS)}, found {image.encoding}"
         )
     code, unit_m = _ENCODINGS[image.encoding]
     dtype = np.dtype(code).newbyteorder(">" if image.is_bigendian else "<")
     height, width, step = int(image.height), int(image.width), int(image.step)
-    stack_shape(path, (height, width), dtype)
+    stack_shape(Path(where), (height, width), dtype)
     if step < width * dtype.itemsize or len(image.data) < height * step:
         raise ResidualPoseError(
-            f"{path}: frame {index}: expected {height} rows of {step} bytes, "
-            f"found {len(image.data)} bytes"
+            f"{where}: expected {height} rows of {step} bytes, found {len(image.data)} bytes"
         )
     rows = np.asarray(image.data[: height * step], np.uint8).reshape(height, step)
-    values = np.ascontiguousarray(rows[:, : width * dtype.itemsize]).view(dtype)
-    stamp = image.header.stamp
-    return RawDepth(values, index, camera, realsense_m or unit_m, stamp.sec + stamp.nanosec * 1e-9)
+    return np.ascontiguousarray(rows[:, : width * dtype.itemsize]).view(dtype), unit_m
 
 
 def _depth_topic(path: Path, bag: Any) -> Any:
@@ -114,22 +122,28 @@ def _camera(path: Path, bag: Any, topic: str) -> Camera | None:
     best = max(infos, key=alike)
     for _, _, raw in bag.messages([best]):
         info = _message(bag, raw, CAMERA_INFO)
-        matrix = np.asarray(getattr(info, "k", getattr(info, "K", None)), float)
-        distortion = np.asarray(getattr(info, "d", getattr(info, "D", ())), float)
-        if info.distortion_model not in _MODELS or (len(distortion) > 8 and distortion[8:].any()):
-            raise ResidualPoseError(
-                f"{path}: {best.topic}: expected distortion plumb_bob or rational_polynomial, "
-                f"found {info.distortion_model!r} with {len(distortion)} coefficients: give "
-                "--camera"
-            )
-        kept = 8 if distortion[5:].any() else 5
-        try:
-            return Camera(
-                matrix[0], matrix[4], matrix[2], matrix[5], tuple(distortion[:kept]), best.topic
-            )
-        except ResidualPoseError as error:
-            raise ResidualPoseError(f"{path}: {best.topic}: {error}") from None
+        return camera_of(f"{path}: {best.topic}", info, best.topic)
     return None
+
+
+def camera_of(where: str, info: Any, name: str = "") -> Camera:
+    """The camera of a sensor_msgs/CameraInfo; `where` begins messages.
+
+    Raises:
+        ResidualPoseError: a lens that we cannot describe.
+    """
+    matrix = np.asarray(getattr(info, "k", getattr(info, "K", None)), float)
+    distortion = np.asarray(getattr(info, "d", getattr(info, "D", ())), float)
+    if info.distortion_model not in _MODELS or (len(distortion) > 8 and distortion[8:].any()):
+        raise ResidualPoseError(
+            f"{where}: expected distortion plumb_bob or rational_polynomial, found "
+            f"{info.distortion_model!r} with {len(distortion)} coefficients: give --camera"
+        )
+    kept = 8 if distortion[5:].any() else 5
+    try:
+        return Camera(matrix[0], matrix[4], matrix[2], matrix[5], tuple(distortion[:kept]), name)
+    except ResidualPoseError as error:
+        raise ResidualPoseError(f"{where}: {error}") from None
 
 
 def _realsense_unit(bag: Any, topic: str) -> float | None:

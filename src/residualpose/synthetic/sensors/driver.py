@@ -41,7 +41,7 @@ def filtered(
     # Wrong matches survive the smoothing as lumps a hand or a head wide.
     length_px = focal_px * (0.06 + 0.14 * frame[2])
     lumps = _lumps(depth_m.shape, length_px, 1 + 2 * frame[5], generator)
-    lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 1.5 * strengths.noise)[:, None, None]
+    lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 4 * strengths.noise)[:, None, None]
     # Normalised smoothing: pixels without reading neither pull nor are invented.
     both = fields.blur(torch.cat([inverse, known]), sd_px.repeat(2))
     smooth, weight = both.chunk(2)

@@ -13,6 +13,9 @@ from residualpose.synthetic.sensors.strengths import Strengths
 
 LUMP_INVERSE_DEPTH = 0.025
 """1/m; the largest typical sd of the lumps that smoothing leaves: 0.1 m at 2 m, 0.4 m at 4 m."""
+CALM_ON_PEOPLE = 0.75
+"""Share of the lumps that clothes, which have more texture than walls, do not have: the person of
+the recorded walk is smooth where the walls of the same frames rise and fall by decimetres."""
 COARSEST_STEP = 0.004
 """1/m; the smoothed RealSense frames have steps of 0.003."""
 
@@ -26,7 +29,11 @@ def fill_holes(depth_m: Tensor, reach_px: Tensor) -> Tensor:
 
 
 def filtered(
-    depth_m: Tensor, focal_px: Tensor, strengths: Strengths, generator: torch.Generator
+    depth_m: Tensor,
+    person: Tensor,
+    focal_px: Tensor,
+    strengths: Strengths,
+    generator: torch.Generator,
 ) -> Tensor:
     """Hole filling and heavy smoothing, as drivers' post-processing does."""
     frame = fields.uniform((7, len(depth_m)), generator, depth_m.device)
@@ -41,11 +48,11 @@ def filtered(
     # Wrong matches survive the smoothing as lumps a hand or a head wide.
     length_px = focal_px * (0.06 + 0.14 * frame[2])
     lumps = _lumps(depth_m.shape, length_px, 1 + 2 * frame[5], generator)
-    lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 4 * strengths.noise)[:, None, None]
+    lumps *= (LUMP_INVERSE_DEPTH * frame[3] ** 1.5 * strengths.noise)[:, None, None]
     # Normalised smoothing: pixels without reading neither pull nor are invented.
-    both = fields.blur(torch.cat([inverse, known]), sd_px.repeat(2))
-    smooth, weight = both.chunk(2)
-    inverse = smooth / weight.clamp(min=1e-6) + lumps
+    three = fields.blur(torch.cat([inverse, known, person.float()]), sd_px.repeat(3))
+    smooth, weight, clothed = three.chunk(3)
+    inverse = smooth / weight.clamp(min=1e-6) + lumps * (1 - CALM_ON_PEOPLE * clothed)
     step = COARSEST_STEP * (frame[6] * (frame[6] > 0.2))[:, None, None]
     inverse = torch.where(step > 0, (inverse / step).round() * step, inverse)
     return (filled > 0) / inverse.clamp(min=0.06)

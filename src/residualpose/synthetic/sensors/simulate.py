@@ -52,7 +52,9 @@ def simulate(
     index = (sensor == Sensor.FILTERED).nonzero()[:, 0]
     if len(index):
         chosen = strengths.select(index)
-        noisy_m[index] = driver.filtered(noisy_m[index], focal_px[index], chosen, generator)
+        noisy_m[index] = driver.filtered(
+            noisy_m[index], person[index], focal_px[index], chosen, generator
+        )
     index = (sensor == Sensor.CUTOUT).nonzero()[:, 0]
     if len(index):
         chosen = strengths.select(index)

@@ -128,7 +128,8 @@ def main(options: Options) -> None:
         slope = np.polyfit(times / 60, held, 1)[0]
         sys.stdout.write(
             f"{taken:.0f} s, page drawn {drawn:.1f} times a second with {shown:.1f} new frames, "
-            f"memory {held[0]:.0f} MB at first, {held[-1]:.0f} MB at last, {slope:+.2f} MB a minute\n"
+            f"memory {held[0]:.0f} MB at first, {held[-1]:.0f} MB at last, "
+            f"{slope:+.2f} MB a minute\n"
         )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -71,24 +72,37 @@ def run(options: Options) -> int:
     if playback is not None:
         playback.set_speed(options.speed)
     estimate = PoseEstimator(options.model)
-    frames, dropped, start_s = 0, 0, monotonic()
-    with LivePage(options.port, playback) as page:
+    total = _Total()
+    # Ctrl-C is how this command ends.
+    with suppress(KeyboardInterrupt), LivePage(options.port, playback) as page:
         sys.stdout.write(f"{page.url}  (Ctrl-C ends)\n")
         sys.stdout.flush()
         if playback is None:
             shown = _dropping(source, estimate, options)
         else:
-            stream = partial(estimate.stream, track=True, smooth=options.smooth)
-            shown = playback.frames(stream)
-        try:
-            for one in shown:
-                page.show(one.frame, one.poses, one.number, one.dropped)
-                frames, dropped = frames + 1, dropped + one.dropped
-        except KeyboardInterrupt:
-            sys.stdout.write("\n")
-    rate = frames / max(monotonic() - start_s, 1e-3)
-    sys.stdout.write(f"{frames} frames shown, {rate:.1f} a second, {dropped} dropped\n")
+            shown = playback.frames(partial(estimate.stream, track=True, smooth=options.smooth))
+        for one in shown:
+            page.show(one.frame, one.poses, one.number, one.dropped)
+            total.add(one)
+    sys.stdout.write(f"{total.summary()}\n")
     return 0
+
+
+class _Total:
+    """What was shown, from the first frame on."""
+
+    def __init__(self) -> None:
+        self._frames, self._dropped = 0, 0
+        self._start_s = self._end_s = 0.0
+
+    def add(self, shown: Shown) -> None:
+        self._end_s = monotonic()
+        self._start_s = self._start_s or self._end_s
+        self._frames, self._dropped = self._frames + 1, self._dropped + shown.dropped
+
+    def summary(self) -> str:
+        rate = max(self._frames - 1, 0) / max(self._end_s - self._start_s, 1e-3)
+        return f"{self._frames} frames shown, {rate:.1f} a second, {self._dropped} dropped"
 
 
 def _check(options: Options) -> None:

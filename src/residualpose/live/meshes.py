@@ -58,7 +58,7 @@ def cage() -> Mesh:
         ),
         axis=-1,
     ).reshape(-1, 3)
-    faces = _grid_faces(_RING_SEGMENTS, _RING_SIDES, closed=True)[:, ::-1]
+    faces = _grid_faces(_RING_SEGMENTS, _RING_SIDES, closed=True)
     rings = [np.roll(ring, shift, axis=1) for shift in range(3)]
     return _mesh(np.concatenate(rings), np.concatenate([faces + i * len(ring) for i in range(3)]))
 

@@ -43,8 +43,8 @@ class SceneView:
         self._scene.set_up_direction("+y")
         self._scene.configure_default_lights(enabled=False)
         self._scene.configure_environment_map(None)
-        self._scene.add_light_ambient("/ambient", intensity=1.9)
-        self._scene.add_light_directional("/lamp", intensity=1.3, position=(1.5, 4.0, 3.0))
+        self._scene.add_light_ambient("/ambient", intensity=2.0)
+        self._scene.add_light_directional("/lamp", intensity=1.5, position=(1.5, 4.0, 3.0))
         self._root = self._scene.add_frame(_ROOT, show_axes=False)
         self._grid = self._scene.add_grid(
             "/floor", 8, 8, plane="xz", cell_color=(222, 226, 233), section_color=(188, 196, 208),
@@ -135,8 +135,8 @@ class SceneView:
         )  # fmt: skip
         target = ground.to_ground(middle_m)
         self._grid.position = (round(target[0]), 0.0, round(target[2]))
-        distance_m = 1.15 * max(2.0, float(np.linalg.norm(middle_m)))
-        yaw, pitch = -0.5, 0.30
+        distance_m = 1.3 * max(2.0, float(np.linalg.norm(middle_m)))
+        yaw, pitch = -0.42, 0.24
         back = np.array([
             np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)
         ])  # fmt: skip
@@ -159,7 +159,7 @@ class SceneView:
             self._nodes[name] = self._scene.add_batched_meshes_simple(
                 f"{_ROOT}/{name}", shape.vertices, shape.faces, start.wxyzs, start.positions_m,
                 batched_scales=start.scales, batched_colors=start.colours, lod="off",
-                opacity=0.28 if name == "shells" else None, cast_shadow=False, receive_shadow=False,
+                opacity=0.22 if name == "shells" else None, cast_shadow=False, receive_shadow=False,
                 visible=name != "shells" or self._uncertain,
             )  # fmt: skip
 
@@ -167,7 +167,7 @@ class SceneView:
         node = self._nodes[name]
         padded = instances.padded(len(node.batched_positions))
         node.batched_positions, node.batched_wxyzs = padded.positions_m, padded.wxyzs
-        node.batched_scales, node.batched_colors = padded.scales, padded.colours
+        node.batched_scales, node.batched_colors = padded.scales, _linear(padded.colours)
 
     def _write_labels(self, poses: Poses) -> None:
         """The number of each person above the head."""
@@ -187,3 +187,10 @@ class SceneView:
             if seen:
                 label.text = str(int(poses.person_id[row]))
                 label.position = anchors_m[row]
+
+
+def _linear(colours: np.ndarray) -> np.ndarray:
+    """sRGB (N, 3) uint8 as viser (1.1) takes the colours of copies: in linear light."""
+    share = colours / 255.0
+    light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return np.round(255 * light).astype(np.uint8)

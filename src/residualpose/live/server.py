@@ -41,10 +41,8 @@ def open_server(port: int, label: str) -> viser.ViserServer:
     # viser has no option for either, and prints a frame of its own around the address.
     with _own_pages_only(), redirect_stdout(io.StringIO()):
         server = LoopbackServer(host=HOST, port=port, label=label, verbose=False)
-    server.gui.configure_theme(
-        control_layout="fixed", control_width="medium", show_logo=False, show_share_button=False,
-        brand_color=(36, 89, 200),
-    )  # fmt: skip
+    server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=(36, 89, 200))
+    server.gui.main_panel.dock_right()
     return server
 
 

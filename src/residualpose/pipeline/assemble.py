@@ -29,7 +29,7 @@ def assemble(pieces: Pieces) -> np.ndarray:
     single = Groups.of(pieces, np.eye(len(pieces), dtype=np.float32)[considered])
     people, total = single.take(np.arange(0)), 0.0
     while True:
-        left = single.take(~people.member[:, considered].any(axis=0))
+        left = single.take(np.flatnonzero(people.member[:, considered].sum(axis=0) == 0))
         groups = _join(people.beside(left), pieces.affinity)
         found = groups.take(groups.value > 0)
         if len(people.value) and np.array_equal(found.member, people.member):

@@ -64,11 +64,11 @@ class Visitor:
         from playwright.sync_api import sync_playwright
 
         self._api = sync_playwright().start()
-        environment = {**os.environ, "EGL_PLATFORM": "surfaceless", "LIBGL_ALWAYS_SOFTWARE": "1"}
+        mesa = {"EGL_PLATFORM": "surfaceless", "LIBGL_ALWAYS_SOFTWARE": "1"}
         self._browser = self._api.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
             args=["--no-sandbox", "--use-gl=angle", "--use-angle=gl-egl"],
-            env=environment,
+            env={**os.environ, **mesa},
         )
         self._page = self._browser.new_page(viewport={"width": 1280, "height": 720})
         self._page.add_init_script(_COUNTER)

@@ -66,7 +66,7 @@ function viewpoint(name) {
   const half = Math.max(0.5 * vec.length(vec.sub(high, low)) + 0.25, 0.9);
   const narrow = $("stage").clientWidth / $("stage").clientHeight;
   const fov = (narrow < 1 ? 52 : 42) * (Math.PI / 180);
-  const distance = half / Math.sin(fov / 2) / Math.min(1, narrow * 1.1) * 0.93;
+  const distance = half / Math.sin(fov / 2) / Math.min(1, narrow * 1.1) * (lastIndex() ? 0.74 : 0.93);
   const turn = { corner: [-0.55, 0.24], side: [Math.PI / 2, 0.02], top: [0, 1.553] }[name];
   if (turn) return { yaw: turn[0], pitch: turn[1], distance, target: middle, fov };
   // The depth camera's own place, direction and field of view.

@@ -190,7 +190,7 @@ class SceneView:
 
 
 def _linear(colours: np.ndarray) -> np.ndarray:
-    """sRGB (N, 3) uint8 as viser (1.1) takes the colours of copies: in linear light."""
+    """Colours (N, 3) uint8 as viser (1.1) takes those of copies: in linear light, not sRGB."""
     share = colours / 255.0
     light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return np.round(255 * light).astype(np.uint8)

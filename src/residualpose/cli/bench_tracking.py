@@ -4,7 +4,8 @@ Scenes: four people crossing, two leaving the picture and coming back, one sitti
 behind a pillar. Each frame is rendered and goes through the model (a fifth of a second), then
 through tracking, unsmoothed and smoothed, live and two-sided. The row frame by frame is what the
 detector gives: nobody is followed, so that its missed and false people are no fault of tracking.
-Needs the extra synthetic.
+m/s2 is the jitter (RMS error of the joints' acceleration), bones how much limb lengths vary, delay
+in frames. Needs the extra synthetic.
 
 Examples:
   residualpose bench tracking
@@ -135,8 +136,8 @@ def _scores(scene: FollowedScene, smooth: float) -> dict[str, TrackingScore]:
 
 
 _COLUMNS = (
-    "", "MOTA", "switches", "a minute", "missed", "false", "people", "MPJPE mm", "jitter m/s2",
-    "bones mm", "delay frames",
+    "", "MOTA", "switches", "/min", "missed", "false", "people", "MPJPE mm", "m/s2", "bones mm",
+    "delay",
 )  # fmt: skip
 
 

@@ -33,16 +33,17 @@ class FollowedScene:
     def save(self, path: Path) -> None:
         """Write one .npz, whole or not at all."""
         camera = self.found[0].camera
-        stacked = {
+        arrays = {
             name: np.concatenate([getattr(poses, name) for poses in self.found])
             for name in _ARRAYS
         }  # fmt: skip
+        arrays |= {
+            "truth_m": self.joints_m, "visible": self.visible, "time_s": self.time_s,
+            "people": np.array([len(poses) for poses in self.found]),
+            "camera": np.array([camera.fx, camera.fy, camera.cx, camera.cy]),
+        }  # fmt: skip
         with replacing(path) as stream:
-            np.savez_compressed(
-                stream, truth_m=self.joints_m, visible=self.visible, time_s=self.time_s,
-                people=[len(poses) for poses in self.found],
-                camera=[camera.fx, camera.fy, camera.cx, camera.cy], **stacked,
-            )  # fmt: skip
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> FollowedScene:
@@ -56,8 +57,11 @@ class FollowedScene:
                 arrays = dict(stored)
             ends = np.cumsum(arrays["people"])[:-1]
             parts = zip(*(np.split(arrays[name], ends) for name in _ARRAYS), strict=True)
-            camera = Camera(*arrays["camera"].tolist())
-            found = tuple(Poses(*part, camera) for part in parts)
+            fx, fy, cx, cy = arrays["camera"].tolist()
+            camera = Camera(fx, fy, cx, cy)
+            found = tuple(
+                Poses(**dict(zip(_ARRAYS, part, strict=True)), camera=camera) for part in parts
+            )
             return cls(arrays["truth_m"], arrays["visible"], arrays["time_s"], found)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise ResidualPoseError(

@@ -6,7 +6,7 @@ import numpy as np
 
 JUST_SEEN_M, LOST_M = (0.06, 0.09), (0.15, 0.25)
 """Doubt about where somebody's trunk is found, across and along the line of sight: of two frames in
-a row 95 % agree so well; but a body half hidden takes on the depth of what is in front of it."""
+a row 95 % agree so well; but a body half hidden seems nearer, as what is in front of it is."""
 _SIDEWAYS_M_S, _DEPTH_M_S = 0.70, 0.25
 """What each second unseen adds. Whoever comes out from behind somebody went sideways to do so."""
 _GROWS_S = 3.0
@@ -18,7 +18,11 @@ _COVER_M, _BEHIND_M = 0.35, 0.2
 
 
 def place_costs(
-    expected_m: np.ndarray, found_m: np.ndarray, unseen_s: np.ndarray, doubt_m: tuple[float, float]
+    expected_m: np.ndarray,
+    found_m: np.ndarray,
+    unseen_s: np.ndarray,
+    depth_sd_m: np.ndarray,
+    doubt_m: tuple[float, float],
 ) -> np.ndarray:
     """(T, P) minus log likelihood that each person found is the one known; infinite where too far.
 
@@ -26,6 +30,7 @@ def place_costs(
         expected_m: (T, 3) trunk centres as predicted.
         found_m: (P, 3) trunk centres.
         unseen_s: (T,) seconds since each was seen.
+        depth_sd_m: (T,) how well each one's depth was known when seen last.
         doubt_m: Standard deviation across and along the line of sight of somebody just seen.
     """
     sight = expected_m / np.linalg.norm(expected_m, axis=-1, keepdims=True)
@@ -34,9 +39,12 @@ def place_costs(
     sideways2 = np.maximum((offset**2).sum(-1) - depth_m**2, 0.0)
     grown_s = np.minimum(unseen_s, _GROWS_S)[:, None]
     sd_sideways = np.maximum(doubt_m[0], JUST_SEEN_M[0] + _SIDEWAYS_M_S * grown_s)
-    sd_depth = np.maximum(doubt_m[1], JUST_SEEN_M[1] + _DEPTH_M_S * grown_s)
+    sd_clear = JUST_SEEN_M[1] + _DEPTH_M_S * grown_s
+    sd_nearer = np.maximum(doubt_m[1], sd_clear)
+    sd_farther = np.hypot(sd_clear, depth_sd_m[:, None])
+    sd_depth = np.where(depth_m > 0, sd_farther, sd_nearer)
     distance2 = sideways2 / sd_sideways**2 + (depth_m / sd_depth) ** 2
-    cost = distance2 / 2 + np.log(sd_sideways**2 * sd_depth)
+    cost = distance2 / 2 + np.log(sd_sideways**2 * (sd_nearer + sd_farther) / 2)
     return np.where(distance2 < _REACH2, cost, np.inf)
 
 

@@ -25,8 +25,8 @@ _PATIENCE_S, _HIDDEN_PATIENCE_S = 2.5, 8.0
 for the second only."""
 _DIFFUSION = 1.0
 """Of the acceleration, m^2/s^3: half a metre of doubt after a second unseen."""
-_CLEAR_SCORE, _CLEAR_SD_M, _VAGUE_SD_M = 0.45, 0.04, 0.15
-"""Trunks of people found with less jump about: most are half hidden."""
+_CLEAR_SCORE, _CLEAR_SD_M, _VAGUE_SD_M, _VAGUE_DEPTH_SD_M = 0.45, 0.04, 0.10, 0.5
+"""People found with less are mostly half hidden, and seem as near as what is in front of them."""
 _JUMP = 3.0
 """Minus log probability that somebody just seen is found farther off than frames agree."""
 _COAST_SD_M_S, _SLOWING_S, _SLOWING_DEPTH_S = 0.2, 0.7, 0.2
@@ -50,6 +50,8 @@ class Track:
     """Frames in which the person was found."""
     missed: int = 0
     """Frames in which the person was not found, ever."""
+    depth_sd_m: float = _VAGUE_DEPTH_SD_M
+    """How well the depth of the trunk was known then."""
     hides: bool = False
     """Went out of sight behind somebody."""
     hidden_s: float = 0.0
@@ -84,7 +86,7 @@ class Tracker:
         self._match(poses, time_s, named, LOST_M, sure, found)
         unnamed = [track for track in self.tracks if track.id < 0]
         self._match(poses, time_s, unnamed, LOST_M, sure, found)
-        self._match_pieces(poses, time_s, just, once, found)
+        self._match_pieces(poses, time_s, just, once, sure, found)
         for person in np.flatnonzero(sure).tolist():
             if found[person] is None:
                 found[person] = self._born(poses, person, time_s)
@@ -120,7 +122,9 @@ class Tracker:
         if not tracks or not free:
             return
         unseen_s = np.array([time_s - track.seen_s for track in tracks])
-        cost = place_costs(_centres(tracks), trunk_centres(poses)[free], unseen_s, doubt_m)
+        depth_sd_m = np.array([track.depth_sd_m for track in tracks])
+        found_m = trunk_centres(poses)[free]
+        cost = place_costs(_centres(tracks), found_m, unseen_s, depth_sd_m, doubt_m)
         if doubt_m == LOST_M:
             cost[unseen_s <= _JUST_S] += _JUMP
         for person, row in zip(free, assign(cost).tolist(), strict=True):
@@ -134,6 +138,7 @@ class Tracker:
         time_s: float,
         tracks: list[Track],
         eligible: np.ndarray,
+        sure: np.ndarray,
         found: list[Track | None],
     ) -> None:
         """Give limbs without a trunk to those who are where predicted, joint by joint."""
@@ -147,20 +152,27 @@ class Tracker:
             np.array([time_s - track.seen_s for track in tracks]),
         )  # fmt: skip
         for person, row in zip(free, assign(cost).tolist(), strict=True):
-            # They show that somebody is there, but would drag the body along.
+            # Pieces show that somebody is there, but would drag the body along.
             found[person] = tracks[row] if row >= 0 else None
+            if row >= 0 and sure[person]:
+                self._see(tracks[row], poses, person, time_s)
 
     def _see(self, track: Track, poses: Poses, person: int, time_s: float) -> None:
         joints = poses.joints_m[person].astype(float), poses.covariance_m2[person].astype(float)
         centre = _centre(poses, person)
         if time_s - track.seen_s > _JUST_S:
             # Where they should be was a guess: to keep half of it would lose them again.
-            track.belief, track.centre = first_belief(*joints), first_belief(*centre)
+            track.belief = first_belief(*joints)
+            if poses.person_score[person] < _CLEAR_SCORE:
+                centre = _at_depth(centre[0], track.centre.position_m), centre[1]
+            track.centre = first_belief(*centre)
         else:
             track.belief = update(track.belief, *joints)
             track.centre = update(track.centre, *centre)
         track.seen_s, track.hits = time_s, track.hits + 1
         track.hides, track.hidden_s = False, 0.0
+        sight = track.centre.position_m / np.linalg.norm(track.centre.position_m)
+        track.depth_sd_m = float(np.sqrt(sight @ track.centre.position_covariance_m2 @ sight))
         if track.id < 0 and track.hits >= SURE_AFTER:
             self._name(track)
 
@@ -208,9 +220,18 @@ def _centres(tracks: list[Track]) -> np.ndarray:
 
 def _centre(poses: Poses, person: int) -> tuple[np.ndarray, np.ndarray]:
     """(3,) trunk of somebody found, and (3, 3) its noise."""
-    clear = poses.person_score[person] >= _CLEAR_SCORE
-    sd_m = _CLEAR_SD_M if clear else _VAGUE_SD_M
-    return trunk_centres(poses)[person], sd_m**2 * np.eye(3)
+    centre_m = trunk_centres(poses)[person]
+    if poses.person_score[person] >= _CLEAR_SCORE:
+        return centre_m, _CLEAR_SD_M**2 * np.eye(3)
+    sight = centre_m / np.linalg.norm(centre_m)
+    along = np.outer(sight, sight)
+    return centre_m, _VAGUE_SD_M**2 * (np.eye(3) - along) + _VAGUE_DEPTH_SD_M**2 * along
+
+
+def _at_depth(found_m: np.ndarray, expected_m: np.ndarray) -> np.ndarray:
+    """(3,) where somebody was found, but as far away as expected."""
+    sight = found_m / np.linalg.norm(found_m)
+    return found_m + (expected_m - found_m) @ sight * sight
 
 
 def _coast(belief: Belief, dt_s: float) -> Belief:

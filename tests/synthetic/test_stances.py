@@ -82,8 +82,8 @@ def test_somebody_in_a_wall_is_left_out(tiny_cast: Cast) -> None:
     solid = Room(cuboids([[-3, 3, -3, 3, 0, 3]]), (6.0, 6.0), 3.0, np.zeros((0, 5)))
     place = Place(np.zeros(2), 0.0)
     arguments = tiny_cast.bank, tiny_cast.poses, [place]
-    assert not sample_stances(*arguments, solid, "eye", np.random.default_rng(0))
-    assert len(sample_stances(*arguments, EMPTY, "eye", np.random.default_rng(0))) == 1
+    assert not sample_stances(*arguments, solid, 0.0, np.random.default_rng(0))
+    assert len(sample_stances(*arguments, EMPTY, 0.0, np.random.default_rng(0))) == 1
 
 
 def test_arms_through_the_trunk_are_swung_out(tiny_cast: Cast) -> None:
@@ -96,7 +96,7 @@ def test_arms_through_the_trunk_are_swung_out(tiny_cast: Cast) -> None:
     place = Place(np.zeros(2), 0.0)
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        for stance in sample_stances(tiny_cast.bank, library, [place], EMPTY, "eye", rng):
+        for stance in sample_stances(tiny_cast.bank, library, [place], EMPTY, 0.0, rng):
             joints = stance.spheres
             assert np.isfinite(joints.centre_m).all()
             down = -stance.pose.rotations[5, :, 2]
@@ -136,7 +136,7 @@ def test_who_sits_gets_a_seat_below(tiny_cast: Cast) -> None:
         library = type(tiny_cast.poses)(stack.take(np.array([row])), tiny_cast.poses.captured)
         rng = np.random.default_rng(row)
         place = Place(np.array([1.0, -0.5]), 0.8)
-        for stance in sample_stances(tiny_cast.bank, library, [place], EMPTY, "eye", rng):
+        for stance in sample_stances(tiny_cast.bank, library, [place], EMPTY, 0.0, rng):
             assert isinstance(stance.pose, BodyPose)
             figure = make_figure(tiny_cast.bank, stance, EMPTY, 0.0, rng)
             found += len(figure.support) > 0

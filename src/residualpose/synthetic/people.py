@@ -28,6 +28,10 @@ __all__ = [
 MAX_PEOPLE = 5
 
 
+_EVERYDAY = {"fixed": 0.8, "overhead": 0.8}
+"""Least share of everyday poses before cameras that are mounted for such."""
+
+
 @dataclass(frozen=True, slots=True)
 class SceneConfig:
     """What the frames show."""
@@ -44,6 +48,8 @@ class SceneConfig:
     """Chance of 0, 1, 2, ... people, at most MAX_PEOPLE."""
     facing: float = 0.55
     """Share of people who roughly face the camera; half of the others show it a profile."""
+    everyday: float = 0.0
+    """Share of people on their feet who stand, walk or gesture, at least, whatever the camera."""
     occluders: float = 0.9
     """Share of frames with clutter around the people, some of it in front of them; 0 is none."""
     dressed: float = 1.0
@@ -55,7 +61,7 @@ class SceneConfig:
                 f"people: expected up to {MAX_PEOPLE + 1} chances (of 0, 1, ... people) that sum "
                 f"to 1, got {self.people}"
             )
-        for name in ("facing", "occluders", "dressed"):
+        for name in ("facing", "everyday", "occluders", "dressed"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name}: expected a share, 0 to 1, got {getattr(self, name)}")
 
@@ -92,7 +98,8 @@ def sample_scene(
         spots = np.stack([place.xy_m for place in places])
         room = add_clutter(rng, room, viewpoint.T_world_camera, spots)
         room = add_occluders(rng, room, viewpoint, spots)
-    stances = sample_stances(bank, poses, places[:count], room, viewpoint.kind, rng)
+    everyday = max(config.everyday, _EVERYDAY.get(viewpoint.kind, 0.0))
+    stances = sample_stances(bank, poses, places[:count], room, everyday, rng)
     figures = [make_figure(bank, stance, room, config.dressed, rng) for stance in stances]
     solids = merge([room.primitives, *(figure.support for figure in figures)])
     room = replace(room, primitives=solids)

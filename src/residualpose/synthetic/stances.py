@@ -18,8 +18,6 @@ from residualpose.synthetic.rotations import about_y, about_z
 
 _CHILD_LEG_TO_HEAD_M = 1.2
 """Ankle to head of whom adults hold before them."""
-_EVERYDAY = {"fixed": 0.8, "overhead": 0.8}
-"""Share of people on their feet who gesture, before cameras that are mounted for that."""
 _ATTEMPTS = 5
 _TRUNK = tuple(PARTS.index(name) for name in ("pelvis", "abdomen", "chest"))
 _EVERY_VERTEX = 9
@@ -53,13 +51,13 @@ def sample_stances(
     poses: PoseLibrary,
     places: Sequence[Place],
     room: Room,
-    viewpoint_kind: str,
+    everyday: float,
     rng: np.random.Generator,
 ) -> list[Stance]:
-    """Random bodies in random poses at the places; whoever finds no room is left out."""
+    """Random bodies at the places, a share in everyday poses; whoever finds no room is left out."""
     stances: list[Stance] = []
     for place in places:
-        stance = _settled(bank, poses, place, stances, room, viewpoint_kind, rng)
+        stance = _settled(bank, poses, place, stances, room, everyday, rng)
         if stance is not None:
             stances.append(stance)
     return stances
@@ -71,14 +69,13 @@ def _settled(
     place: Place,
     others: list[Stance],
     room: Room,
-    viewpoint_kind: str,
+    everyday: float,
     rng: np.random.Generator,
 ) -> Stance | None:
     """Somebody who touches nothing by much, the first of several tries; None if none fits."""
     body = _sample_body(bank, place.relation, rng)
     for _ in range(_ATTEMPTS):
-        everyday = rng.random() < _EVERYDAY.get(viewpoint_kind, 0.0)
-        pose = poses.everyday(rng) if everyday else poses.sample(rng)
+        pose = poses.everyday(rng) if rng.random() < everyday else poses.sample(rng)
         stance = _arms_freed(bank, _stance(bank, body, pose, place))
         if stance is not None and others:
             stance = _beside(stance, others)

@@ -14,6 +14,7 @@ from residualpose.drawing.palette import joint_rgb
 from residualpose.drawing.shade import surface_light
 from residualpose.frames import DepthFrame
 from residualpose.poses import Origin, Poses
+from residualpose.quaternions import quaternions
 
 ROD_RADIUS_M, BALL_RADIUS_M, CAGE_RADIUS_M = 0.017, 0.030, 0.042
 SHELL_DEVIATIONS = 2.0
@@ -97,7 +98,8 @@ def shells(poses: Poses) -> Instances:
     # Mirrored axes are no rotation; with one of them turned round the ellipsoid is the same.
     vectors[..., 0] *= np.sign(np.linalg.det(vectors))[:, None] if len(vectors) else 1
     scales = SHELL_DEVIATIONS * np.sqrt(np.clip(values, 1e-8, None))
-    return _instances(poses.joints_m[known], quaternions(vectors), scales, _colours(poses)[known])
+    wxyzs = np.roll(quaternions(vectors), 1, axis=-1)
+    return _instances(poses.joints_m[known], wxyzs, scales, _colours(poses)[known])
 
 
 def person_at(poses: Poses, origin_m: np.ndarray, direction: np.ndarray) -> tuple[int, int] | None:
@@ -126,15 +128,6 @@ def nothing() -> Instances:
     """No copies."""
     nowhere = np.zeros((0, 3))
     return _instances(nowhere, np.zeros((0, 4)), nowhere, nowhere.astype(np.uint8))
-
-
-def quaternions(rotations: np.ndarray) -> np.ndarray:
-    """(N, 4) unit quaternions w, x, y, z of rotation matrices (N, 3, 3)."""
-    from scipy.spatial.transform import Rotation
-
-    if not len(rotations):
-        return np.zeros((0, 4))
-    return np.roll(Rotation.from_matrix(rotations).as_quat(), 1, axis=-1)
 
 
 def _colours(poses: Poses) -> np.ndarray:

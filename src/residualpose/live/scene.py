@@ -14,6 +14,7 @@ from residualpose.frames import DepthFrame
 from residualpose.live import figures, meshes
 from residualpose.live.figures import Instances
 from residualpose.poses import Poses
+from residualpose.quaternions import quaternions
 from residualpose.skeleton import HEAD, NECK
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class SceneView:
         if not first and not ground.measured:
             return
         self.ground = ground
-        wxyz = figures.quaternions(ground.R_ground_camera[None])[0]
+        wxyz = np.roll(quaternions(ground.R_ground_camera), 1)
         self._root.wxyz, self._root.position = wxyz, (0.0, ground.height_m, 0.0)
         if first:
             self._set_out(frame, poses, points_m, ground)

@@ -34,7 +34,7 @@ for (const kind of [WebGLRenderingContext, WebGL2RenderingContext]) {
 const count = () => {
   if (window.cleared) window.drawn++;
   window.cleared = false;
-  const place = document.querySelector("input.mantine-NumberInput-input")?.value;
+  const place = [...document.querySelectorAll("input")].find((i) => /^\\d+$/.test(i.value))?.value;
   if (place !== window.place) window.shown++;
   window.place = place;
   requestAnimationFrame(count);
@@ -67,7 +67,7 @@ class Visitor:
         mesa = {"EGL_PLATFORM": "surfaceless", "LIBGL_ALWAYS_SOFTWARE": "1"}
         self._browser = self._api.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-            args=["--no-sandbox", "--use-gl=angle", "--use-angle=gl-egl"],
+            args=["--no-sandbox", "--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist"],
             env={**os.environ, **mesa},
         )
         self._page = self._browser.new_page(viewport={"width": 1280, "height": 720})

@@ -89,7 +89,10 @@ def chromium() -> Iterator[Browser]:
     if not found:
         pytest.skip("no Chromium here to open the page with")
     quiet = ["--no-sandbox", "--no-first-run", "--disable-background-networking"]
-    graphics = ["--use-gl=angle", "--use-angle=gl-egl"], ["--enable-unsafe-swiftshader"]
+    graphics = (
+        ["--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist"],
+        ["--enable-unsafe-swiftshader"],
+    )
     with api.sync_playwright() as playwright:
         for switches in graphics:
             try:

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from residualpose.learning.augment import Scene, look_again, mirror  # noqa: E402
+from residualpose.learning.augment import SIZE, Scene, look_again, mirror, resize  # noqa: E402
 from residualpose.synthetic.people import VISIBLE_WITHIN_M  # noqa: E402
 from residualpose.synthetic.shards import MM, load_shard, shard_path  # noqa: E402
 
@@ -68,6 +68,17 @@ def test_limbs_keep_their_lengths(scene: Scene) -> None:
     after = (shift[:, :, 1] - shift[:, :, 8]).norm(dim=-1)
     ratio = (after / before)[torch.isfinite(after / before)]
     assert ((ratio - 1).abs() < 0.15).all()
+
+
+def test_a_world_of_another_size_looks_the_same(scene: Scene) -> None:
+    chosen = torch.tensor([True, False, True, True])
+    resized = resize(scene, chosen, np.random.default_rng(3))
+    factor = (resized.depth_m.flatten(1).sum(1) / scene.depth_m.flatten(1).sum(1))[:, None, None]
+    assert factor[1] == 1 and (factor[chosen] >= SIZE[0]).all() and (factor <= SIZE[1]).all()
+    torch.testing.assert_close(resized.depth_m, scene.depth_m * factor)
+    torch.testing.assert_close(resized.joints_m, scene.joints_m * factor[..., None], equal_nan=True)
+    share, count = share_on_their_body(resized)
+    assert count > 40 and share > 0.9  # depth in front of a joint grows too
 
 
 def test_what_was_outside_the_frame_is_empty(scene: Scene) -> None:

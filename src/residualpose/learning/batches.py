@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residualpose.learning.augment import Scene, look_again, mirror
+from residualpose.learning.augment import Scene, look_again, mirror, resize
 from residualpose.synthetic.sensors import Sensor, sample_sensors, simulate
 from residualpose.synthetic.shards import MM, Shard, load_shard, shard_path
 
@@ -131,6 +131,10 @@ def make_batch(
         height, width = scene.depth_m.shape[1:]
         extent = (width, height) if whole else (crop.width, crop.height)
         scene = look_again(scene, extent, rng)
+        rendered = torch.ones(size, dtype=torch.bool, device=device)
+        if drawn.sensed is not None:  # recorded people have their true size
+            rendered = ~drawn.sensed.to(device)
+        scene = resize(scene, rendered, rng)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     sensor = sample_sensors(size, generator)
     if not sensor_noise:

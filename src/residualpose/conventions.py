@@ -68,15 +68,15 @@ Convention = Mapping[str, Shift]
 CONVENTIONS: dict[str, Convention] = {
     # Fitted by scripts/fit_convention.py on 60 development frames of ITOP's side test set.
     "itop": {
-        "head": Shift(0.026, 0.0, 0.003),
-        "neck": Shift(-0.030, 0.0, -0.046),
-        "shoulder": Shift(-0.004, -0.012, -0.044),
-        "elbow": Shift(0.009, 0.0, -0.050),
-        "hand": Shift(0.038, 0.0, -0.015),
-        "torso": Shift(-0.002, 0.0, -0.071),
-        "hip": Shift(0.020, -0.006, -0.047),
-        "knee": Shift(0.048, 0.0, -0.028),
-        "foot": Shift(0.060, 0.0, -0.079),
+        "head": Shift(0.025, 0.000, -0.003),
+        "neck": Shift(-0.031, 0.000, -0.042),
+        "shoulder": Shift(-0.003, -0.015, -0.039),
+        "elbow": Shift(0.008, 0.000, -0.051),
+        "hand": Shift(0.040, 0.000, -0.015),
+        "torso": Shift(-0.003, 0.000, -0.067),
+        "hip": Shift(0.035, -0.009, -0.043),
+        "knee": Shift(0.031, 0.000, -0.035),
+        "foot": Shift(0.036, 0.000, -0.054),
     },
     # From the mean limb lengths of the release's Panoptic statistics against our bodies'.
     "panoptic": {

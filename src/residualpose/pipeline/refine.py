@@ -102,10 +102,8 @@ def features(
     people = len(joints_m)
     known = np.isfinite(joints_m).all(-1)
     position = np.nan_to_num(frames.inward(joints_m)) / POSITION_SCALE_M
-    turned = np.einsum(
-        "pai,pjab,pbk->pjik", frames.R_camera_ray, np.nan_to_num(covariance_m2), frames.R_camera_ray
-    )
-    variance = np.diagonal(turned, axis1=-2, axis2=-1)
+    R = frames.R_camera_ray[:, None]
+    variance = (R * (np.nan_to_num(covariance_m2) @ R)).sum(-2)  # the diagonal of R^T C R
     across, along = variance[..., :2].mean(-1), variance[..., 2]
     spread = np.log(np.sqrt(np.clip(np.stack([across, along]), 1e-4, 1.0)) / 0.05)
     parts = [
@@ -160,5 +158,5 @@ class Refiner:
 def _covariance(frames: RayFrames, log_sd: np.ndarray) -> np.ndarray:
     """(P, 15, 3, 3) from log standard deviations (P, 15, 3) in the ray frame, unit 0.1 m."""
     variance = np.clip(np.exp(log_sd) * RESIDUAL_SCALE_M, *_SD_LIMITS_M) ** 2
-    R = frames.R_camera_ray
-    return np.einsum("pai,pji,pbi->pjab", R, variance, R)
+    R = frames.R_camera_ray[:, None]
+    return (R * variance[:, :, None]) @ R.swapaxes(-1, -2)

@@ -11,6 +11,7 @@ from contextlib import closing
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _DEVICE = "SELECT count(*) FROM topics WHERE name LIKE '/device_%'"
 
 _LONGEST_WAIT_MS = 5000
 """Without a frame for so long, a recording that is played as fast as it can has ended."""
+_SHORT_WAIT_MS = 10
 
 
 def read_db3(path: Path) -> Recording:
@@ -66,8 +68,17 @@ def _frames(path: Path, count: int, indices: range) -> Iterator[RawDepth]:
                 if index in wanted:
                     yield depth_frame(rs, together.get_depth_frame(), index)
         finally:
-            sensor.stop()
+            _stop(sensor, frames)
             sensor.close()
+
+
+def _stop(sensor: Any, frames: Any) -> None:
+    """Stop a playback, which waits for room for its next frame as long as nobody takes one."""
+    stopping = Thread(target=sensor.stop)
+    stopping.start()
+    while stopping.is_alive():
+        frames.try_wait_for_frames(_SHORT_WAIT_MS)
+    stopping.join()
 
 
 def _depth_stream(path: Path, rs: Any, playback: Any) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ ZOOM = (0.85, 1.2)
 SIZE = (0.75, 1.2)
 """The world made smaller or larger about the camera: the same picture of shorter or taller people.
 Depth scales and focal lengths of real sensors err: the grown-up of the recorded walk measures
-1.13 m from nose to ankle. With 0.95 to 1.22 alone such people came out the wrong way round."""
+1.13 m from nose to ankle, and scaled depth moved that walk's score by 16 points."""
 CENTRE_JITTER = 0.28
 """How far the person chosen may lie from the middle of a crop, in sizes of it."""
 

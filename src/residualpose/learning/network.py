@@ -109,8 +109,8 @@ class DepthChannels(nn.Module):
 def _box_sum(image: Tensor, window: int) -> Tensor:
     """Sums over square windows, nothing beyond the edge: two products with band matrices.
 
-    Ten times faster than average pooling, both here and in ONNX Runtime, whose pooling visits every
-    pixel of every window.
+    Training takes a seventh to an eighteenth of the time of average pooling for it; ONNX Runtime,
+    whose pooling visits every pixel of every window, a millisecond a frame less.
     """
     height, width = image.shape[-2:]
     with torch.autocast(image.device.type, enabled=False):  # depth needs all its digits

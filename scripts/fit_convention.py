@@ -1,11 +1,13 @@
 """Fit the constants of a label convention: the shifts from our joints to a data set's labels.
 
-    python scripts/fit_convention.py FRAMES.npz [--model MODEL]
+    python scripts/fit_convention.py FRAMES.npz [--overhead FRAMES.npz] [--model MODEL]
 
 FRAMES.npz holds depth_mm (N, H, W), K (3, 3) and joints_m (N, 15, 3) in the camera frame. For each
 kind of joint the shift along the limb, outwards and along the viewing ray is the robust least
-squares fit of label minus estimate, over the frames where the estimate is within 25 cm. Prints the
-table to paste into src/residualpose/conventions.py.
+squares fit of label minus estimate, over the frames where the estimate is within 25 cm. Frames of
+a camera overhead, whose labels were carried over from another camera, give the four constants of
+where those came to lie, after the shifts; each half of them is also scored with what the other
+half gave. Prints what to paste into src/residualpose/conventions.py.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from residualpose import Camera, PoseEstimator
-from residualpose.conventions import JOINT_KIND, directions
+from residualpose.conventions import (
+    JOINT_KIND,
+    Convention,
+    Registration,
+    Shift,
+    directions,
+    to_convention,
+)
 
 NEAR_M = 0.25
 ROBUST_M = 0.03
@@ -53,18 +62,48 @@ def fit_kind(ours_m: np.ndarray, truth_m: np.ndarray, kind: str) -> np.ndarray:
     return least_squares(residual, np.zeros(3), loss="soft_l1", f_scale=ROBUST_M).x
 
 
+def fit_overhead(ours_m: np.ndarray, truth_m: np.ndarray) -> Registration:
+    """Where the labels lie of joints that already follow the shifts."""
+
+    def residual(parameters: np.ndarray) -> np.ndarray:
+        turn, growth, y, z = parameters
+        error = truth_m - Registration(turn, 1.0 + growth, y, z)(ours_m)
+        return error[np.isfinite(error)]
+
+    turn, growth, y, z = least_squares(residual, np.zeros(4), loss="soft_l1", f_scale=0.05).x
+    return Registration(*(round(float(value), 3) for value in (turn, 1.0 + growth, y, z)))
+
+
+def crossed(ours_m: np.ndarray, truth_m: np.ndarray) -> float:
+    """Share of joints within 10 cm, each half of the frames moved by what the other half gave."""
+    half = np.arange(len(ours_m)) < len(ours_m) // 2
+    moved = np.empty_like(ours_m)
+    for here in (half, ~half):
+        moved[here] = fit_overhead(ours_m[~here], truth_m[~here])(ours_m[here])
+    error_m = np.linalg.norm(moved - truth_m, axis=-1)
+    return float(np.mean(np.nan_to_num(error_m, nan=9.0) < 0.1))
+
+
 def main() -> int:
     """Fit and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("frames", type=Path)
+    parser.add_argument("--overhead", type=Path)
     parser.add_argument("--model")
     arguments = parser.parse_args()
     ours, truth = estimates(arguments.frames, arguments.model)
+    shifts = {}
     for kind in dict.fromkeys(JOINT_KIND):
-        along, outward, away = fit_kind(ours, truth, kind)
-        sys.stdout.write(f'        "{kind}": Shift({along:.3f}, {outward:.3f}, {away:.3f}),\n')
+        shifts[kind] = Shift(*(fit_kind(ours, truth, kind).round(3) + 0.0))
+        s = shifts[kind]
+        sys.stdout.write(f'"{kind}": Shift({s.along:.3f}, {s.outward:.3f}, {s.away:.3f}),\n')
+    if arguments.overhead is not None:
+        ours, truth = estimates(arguments.overhead, arguments.model)
+        ours = to_convention(ours, Convention(shifts))
+        sys.stdout.write(f"{fit_overhead(ours, truth)}\n")
+        sys.stdout.write(f"each half by the other's: {crossed(ours, truth):.3f} within 10 cm\n")
     return 0
 
 

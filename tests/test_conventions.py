@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from residualpose.conventions import (
     CONVENTIONS,
     JOINT_KIND,
+    Convention,
+    Registration,
     Shift,
     convention_by_name,
     directions,
+    from_above,
     to_convention,
 )
 from residualpose.errors import UsageError
@@ -39,11 +43,13 @@ def test_kinds_match_the_skeleton() -> None:
 
 
 def test_an_empty_convention_changes_nothing(people_m: np.ndarray) -> None:
-    np.testing.assert_array_equal(to_convention(people_m, {}), people_m.astype(np.float32))
+    np.testing.assert_array_equal(
+        to_convention(people_m, Convention({})), people_m.astype(np.float32)
+    )
 
 
 def test_away_is_along_the_viewing_ray(people_m: np.ndarray) -> None:
-    moved = to_convention(people_m, {kind: Shift(away=-0.05) for kind in JOINT_KIND})
+    moved = to_convention(people_m, Convention({kind: Shift(away=-0.05) for kind in JOINT_KIND}))
     nearer = np.linalg.norm(people_m, axis=-1) - np.linalg.norm(moved, axis=-1)
     np.testing.assert_allclose(nearer, 0.05, atol=1e-5)
     np.testing.assert_allclose(np.cross(moved, people_m), 0, atol=1e-5)
@@ -60,7 +66,7 @@ def _from_above(level_m: np.ndarray, height_m: float = 3.0) -> np.ndarray:
 
 def test_from_above_away_is_backwards(standing_m: np.ndarray) -> None:
     above_m = _from_above(standing_m)[None]
-    moved = to_convention(above_m, {kind: Shift(away=-0.05) for kind in JOINT_KIND})
+    moved = to_convention(above_m, Convention({kind: Shift(away=-0.05) for kind in JOINT_KIND}))
     left = above_m[0, L_SHOULDER] - above_m[0, R_SHOULDER]
     front = np.cross([0.0, 0.0, 1.0], left)
     shift = (moved - above_m)[0]
@@ -70,10 +76,23 @@ def test_from_above_away_is_backwards(standing_m: np.ndarray) -> None:
 
 def test_labels_of_a_view_from_above_are_those_of_the_level_one(standing_m: np.ndarray) -> None:
     level = to_convention(standing_m[None], CONVENTIONS["itop"])[0]
-    above = to_convention(_from_above(standing_m)[None], CONVENTIONS["itop"])[0]
+    moved = Convention(CONVENTIONS["itop"].shifts)
+    above = to_convention(_from_above(standing_m)[None], moved)[0]
     expected = _from_above(level) + [0.0, 0.0, level[:, 1].max() - standing_m[:, 1].max()]
     # The level camera sees the feet from above by 17 degrees.
     assert np.linalg.norm(above - expected, axis=-1).max() < 0.03
+
+
+def test_labels_carried_over_lie_elsewhere_in_views_from_above_alone(
+    standing_m: np.ndarray,
+) -> None:
+    carried = Convention(overhead=Registration(0.1, 1.1, 0.2, -0.3))
+    above_m = _from_above(standing_m)[None]
+    assert from_above(above_m) == 1.0 and from_above(standing_m[None]) == 0.0
+    np.testing.assert_allclose(to_convention(standing_m[None], carried)[0], standing_m, atol=1e-6)
+    turn = Rotation.from_rotvec([0.1, 0.0, 0.0]).as_matrix()
+    expected = 1.1 * above_m @ turn.T + [0.0, 0.2, -0.3]
+    np.testing.assert_allclose(to_convention(above_m, carried), expected, atol=1e-6)
 
 
 def test_a_bow_changes_away_without_a_jump(standing_m: np.ndarray) -> None:
@@ -82,12 +101,14 @@ def test_a_bow_changes_away_without_a_jump(standing_m: np.ndarray) -> None:
         c, s = np.cos(angle), np.sin(angle)
         root = standing_m.mean(axis=0)
         bowed = (standing_m - root) @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]) + root
-        moved.append(to_convention(bowed[None], {"torso": Shift(away=0.1)})[0] - bowed)
+        moved.append(to_convention(bowed[None], Convention({"torso": Shift(away=0.1)}))[0] - bowed)
     assert np.linalg.norm(np.diff(moved, axis=0), axis=-1).max() < 0.012
 
 
 def test_along_is_down_the_limb_and_up_the_trunk(people_m: np.ndarray) -> None:
-    moved = to_convention(people_m, {"hand": Shift(along=0.03), "hip": Shift(along=0.1)})
+    moved = to_convention(
+        people_m, Convention({"hand": Shift(along=0.03), "hip": Shift(along=0.1)})
+    )
     for person, before in zip(moved, people_m, strict=True):
         forearm = before[R_HAND] - before[R_ELBOW]
         grown = person[R_HAND] - before[R_ELBOW]
@@ -98,7 +119,9 @@ def test_along_is_down_the_limb_and_up_the_trunk(people_m: np.ndarray) -> None:
 
 
 def test_outward_parts_the_sides(people_m: np.ndarray) -> None:
-    moved = to_convention(people_m, {"shoulder": Shift(outward=0.04), "hip": Shift(outward=-0.02)})
+    moved = to_convention(
+        people_m, Convention({"shoulder": Shift(outward=0.04), "hip": Shift(outward=-0.02)})
+    )
     for right, left, sign in ((R_SHOULDER, L_SHOULDER, 0.08), (R_HIP, L_HIP, -0.04)):
         before, after = (
             np.linalg.norm(p[:, right] - p[:, left], axis=1) for p in (people_m, moved)
@@ -109,7 +132,7 @@ def test_outward_parts_the_sides(people_m: np.ndarray) -> None:
 @pytest.mark.parametrize("missing", [[], [L_SHOULDER], [R_SHOULDER, L_SHOULDER], [NECK, R_HAND]])
 def test_left_and_right_are_treated_alike(people_m: np.ndarray, missing: list[int]) -> None:
     rng = np.random.default_rng(0)
-    convention = {kind: Shift(*rng.normal(0, 0.05, 3)) for kind in JOINT_KIND}
+    convention = Convention({kind: Shift(*rng.normal(0, 0.05, 3)) for kind in JOINT_KIND})
     people_m[:, missing] = np.nan
     partner = list(ITOP15.mirror)
     mirrored = to_convention(people_m[:, partner] * FLIP, convention)
@@ -118,7 +141,7 @@ def test_left_and_right_are_treated_alike(people_m: np.ndarray, missing: list[in
 
 
 def test_what_is_missing_stays_missing_and_spoils_nothing_else(people_m: np.ndarray) -> None:
-    convention = {kind: Shift(0.01, 0.02, 0.03) for kind in JOINT_KIND}
+    convention = Convention({kind: Shift(0.01, 0.02, 0.03) for kind in JOINT_KIND})
     people_m[0, [R_ELBOW, NECK]] = np.nan
     moved = to_convention(people_m, convention)
     np.testing.assert_array_equal(np.isnan(moved), np.isnan(people_m))
@@ -134,6 +157,6 @@ def test_names_are_looked_up() -> None:
 
 def test_shifts_are_small() -> None:
     for convention in CONVENTIONS.values():
-        assert set(convention) <= set(JOINT_KIND)
-        for shift in convention.values():
+        assert set(convention.shifts) <= set(JOINT_KIND)
+        for shift in convention.shifts.values():
             assert max(abs(shift.along), abs(shift.outward), abs(shift.away)) < 0.3

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from residualpose.conventions import CONVENTIONS, to_convention
+from residualpose.conventions import CONVENTIONS, Convention, Shift, to_convention
 from residualpose.learning.fit_prior import PriorFit, fit_prior
 from residualpose.learning.prior_data import sample_joints
 from residualpose.pipeline.limb_prior import LimbPrior
@@ -40,7 +41,11 @@ def every_convention(joints_m: np.ndarray) -> list[np.ndarray]:
     and their differences would bend limbs by centimetres towards the camera.
     """
     moved = [
-        to_convention(joints_m, {kind: replace(s, away=0.0) for kind, s in convention.items()})
+        to_convention(joints_m, Convention(_on_the_body(convention.shifts)))
         for convention in CONVENTIONS.values()
     ]
     return [joints_m, *moved]
+
+
+def _on_the_body(shifts: Mapping[str, Shift]) -> dict[str, Shift]:
+    return {kind: replace(shift, away=0.0) for kind, shift in shifts.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from residualpose.pipeline.body_evidence import log_evidence
+from residualpose.pipeline.body_evidence import count_of, joints_of, log_evidence
 from residualpose.pipeline.exchange import improve, owners
 from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product
 
@@ -26,10 +26,10 @@ _CAUTION = 0.7
 def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
     considered = _most_supported(pieces)
-    single = Groups.of(pieces, np.eye(len(pieces), dtype=np.float32)[considered])
-    people, total = single.take(np.arange(0)), 0.0
+    single = Groups.single(pieces, considered)
+    people, total = single.take(considered[:0]), 0.0
+    left = single
     while True:
-        left = single.take(np.flatnonzero(people.member[:, considered].sum(axis=0) == 0))
         groups = _join(people.beside(left), pieces.affinity)
         found = groups.take(groups.value > 0)
         if len(people.value) and np.array_equal(found.member, people.member):
@@ -39,58 +39,75 @@ def assemble(pieces: Pieces) -> np.ndarray:
         if worth < total + _IMPROVEMENT:
             return owners(people.member)
         people, total = found, worth
+        left = single.take((owners(people.member) == NOBODY)[considered])
 
 
 def _most_supported(pieces: Pieces) -> np.ndarray:
     """Indices of the pieces to consider: in heavy clutter, the largest and strongest."""
-    rank = pieces.joints.sum(axis=1) + pieces.support
+    if len(pieces) <= _MAX_PIECES:
+        return np.arange(len(pieces))
+    rank = count_of(pieces.evidence) + pieces.support
     return np.sort(np.argsort(-rank, kind="stable")[:_MAX_PIECES])
 
 
 def _join(groups: Groups, affinity: np.ndarray) -> Groups:
     """Joins groups that fit each other best, until none fit."""
+    row = np.arange(len(groups.value))
+    if len(row) < 2:
+        return groups
     link = product(product(groups.member, affinity), groups.member.T)
-    fit = np.full((len(groups.value),) * 2, -np.inf, np.float32)
-    _set_fit(groups, link, fit, np.arange(len(fit)))
-    while len(fit) > 1:
-        lead = _lead(groups.joints, fit)
-        best, row = lead.argmax(axis=1), np.arange(len(lead))
-        mutual = (best[best] == row) & (row < best) & np.isfinite(fit[row, best])
-        if not mutual.any():
-            break
-        a, b = row[mutual], best[mutual]
+    joints = joints_of(groups.evidence)
+    clash = (joints @ joints.T > 0).astype(np.float32)
+    np.fill_diagonal(clash, 0.0)
+    fit = np.full(link.shape, -np.inf, np.float32)
+    alive = np.ones(len(row), dtype=bool)
+    changed = row
+    while True:
+        _set_fit(groups, link, clash, alive, fit, changed)
+        best = _lead(clash, fit).argmax(axis=1)
+        mutual = (best[best] == row) & (row < best) & (fit[row, best] > -np.inf)
+        a = np.flatnonzero(mutual)
+        if not len(a):
+            return groups.take(alive)
+        b = best[a]
         odds = fit[a, b]
         groups.value[a] += groups.value[b] - PERSON + odds
         groups.log_geometry[a] += groups.log_geometry[b] + odds - link[a, b]
-        for total in (groups.member, groups.joints, groups.evidence, link, link.T):
+        for total in (groups.member, groups.evidence, link, link.T):
             total[a] += total[b]
-        keep = np.delete(row, b)
-        groups, link, fit = groups.take(keep), link[keep[:, None], keep], fit[keep[:, None], keep]
-        _set_fit(groups, link, fit, np.searchsorted(keep, a))
-    return groups
+        for either in (clash, clash.T):
+            either[a] = np.maximum(either[a], either[b])
+        # What has been joined to another stays where it is, but fits nothing any more.
+        alive[b] = False
+        fit[b] = fit[:, b] = -np.inf
+        changed = a
 
 
-def _lead(joints: np.ndarray, fit: np.ndarray) -> np.ndarray:
+def _lead(clash: np.ndarray, fit: np.ndarray) -> np.ndarray:
     """(G, G) how far each join leads the joins it would rule out."""
-    clash = joints @ joints.T > 0
-    np.fill_diagonal(clash, False)
     gain = np.maximum(fit, 0.0)
     # rival[a, b]: the best join of a with a group that clashes with b.
-    a, b = np.nonzero(np.isfinite(fit))
+    a, b = np.nonzero(fit > -np.inf)
     rival = np.zeros_like(fit)
-    rival[a, b] = (gain[a] * clash[b]).max(axis=1, initial=0.0)
+    rival[a, b] = (gain[a] * clash[b]).max(axis=1)
     return fit - _CAUTION * np.maximum(rival, rival.T)
 
 
-def _set_fit(groups: Groups, link: np.ndarray, fit: np.ndarray, rows: np.ndarray) -> None:
+def _set_fit(
+    groups: Groups,
+    link: np.ndarray,
+    clash: np.ndarray,
+    alive: np.ndarray,
+    fit: np.ndarray,
+    rows: np.ndarray,
+) -> None:
     """Sets fit[rows] and fit[:, rows]: log odds that two groups are one person; -inf: never."""
     fit[rows] = fit[:, rows] = -np.inf
-    count = groups.joints.sum(axis=1)
+    several = count_of(groups.evidence) > 1
     # Two lone joints say nothing of a body, unless a limb connects them.
-    may = (groups.joints[rows] @ groups.joints.T == 0) & (
-        (link[rows] > 0) | (count[rows, None] + count > 2)
-    )
-    may[:, rows] &= np.arange(len(rows))[:, None] < np.arange(len(rows))  # each pair once
+    may = (link[rows] > 0) | several[rows, None] | several
+    may &= (clash[rows] == 0) & alive
+    may[:, rows] &= rows[:, None] < rows  # each pair once
     a, b = np.nonzero(may)
     if not len(a):
         return
@@ -98,5 +115,6 @@ def _set_fit(groups: Groups, link: np.ndarray, fit: np.ndarray, rows: np.ndarray
     together = log_evidence(groups.evidence[a] + groups.evidence[b])
     odds = together - groups.log_geometry[a] - groups.log_geometry[b] + link[a, b]
     # Two that would pass for people by themselves save the price of one when joined.
-    saved = np.where((groups.value[a] > 0) & (groups.value[b] > 0), -PERSON, 0.0)
+    real = groups.value > 0
+    saved = np.where(real[a] & real[b], -PERSON, 0.0)
     fit[a, b] = fit[b, a] = np.where(odds + saved > 0, odds, -np.inf)

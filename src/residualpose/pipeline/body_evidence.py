@@ -99,6 +99,8 @@ _MOMENTS = 8
 _JOINTS = len(ITOP15.joints)
 _UNKNOWN_SCALE = 4.0
 """Log of more metres than an image ever spans."""
+_COUNT = 5
+"""Column in which the peaks of a set are counted."""
 _BLOCK = 128
 """Sets looked at together: what is computed on the way stays in the processor's cache, and so small
 that linear algebra libraries start no threads."""
@@ -125,19 +127,31 @@ def evidence_rows(
     # In units in which the image's area is 1, clutter has density 1.
     unit_px = np.sqrt(area_px)
     xy = np.asarray(xy_px, dtype=np.float64) / unit_px
-    xy = xy - (xy.mean(axis=0) if len(xy) else 0.0)
+    if len(xy):
+        xy -= xy.mean(axis=0)
+    x, y = xy.T
     scale = np.full(len(joint), np.nan) if metres_per_px is None else metres_per_px * unit_px
     known = np.isfinite(scale)
     weight = _JOINT_SD_M[joint] ** -2.0
     rows = np.zeros((len(joint), _MOMENTS + 3 * _JOINTS), np.float32)
-    rows[:, 0], rows[:, 1:3] = weight, weight[:, None] * xy
-    rows[:, 3] = weight * (xy**2).sum(axis=1)
+    rows[:, 0], rows[:, 1], rows[:, 2] = weight, weight * x, weight * y
+    rows[:, 3] = weight * (x * x + y * y)
     rows[:, 4], rows[:, 5] = np.log(weight / (2.0 * np.pi)), 1.0
     rows[:, 6], rows[:, 7] = np.log(np.where(known, scale, 1.0)), known
     places = rows[:, _MOMENTS:].reshape(len(joint), 3, _JOINTS)
     row = np.arange(len(joint))
-    places[row, 0, joint], places[row, 1, joint], places[row, 2, joint] = 1.0, *xy.T
+    places[row, 0, joint], places[row, 1, joint], places[row, 2, joint] = 1.0, x, y
     return rows
+
+
+def joints_of(rows: np.ndarray) -> np.ndarray:
+    """(B, 15) how often each joint is in each set, from sums of `evidence_rows`; a view."""
+    return rows[:, _MOMENTS : _MOMENTS + _JOINTS]
+
+
+def count_of(rows: np.ndarray) -> np.ndarray:
+    """(B,) number of peaks in each set, from sums of `evidence_rows`; a view."""
+    return rows[:, _COUNT]
 
 
 @lru_cache(maxsize=1)

@@ -6,130 +6,182 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from residualpose.pipeline.body_evidence import log_evidence, most_evidence
-from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product, sums
+from residualpose.pipeline.body_evidence import count_of, joints_of, log_evidence
+from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product
 
 _MAX_ROUNDS = 30
 _IMPROVEMENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
+class Division:
+    """The pieces divided among P people, and what it is worth to take one away."""
+
+    people: Groups
+    """The people, and after them nobody yet: a row without pieces, worth 0."""
+    owner: np.ndarray
+    """(M,) row of each piece's person, -1 where it is in none."""
+    mine: np.ndarray
+    """Indices of the pieces that are in a person, ordered by it."""
+    leave: np.ndarray
+    """(M,) rise of the total value when the piece goes to nobody; 0 where it is there already."""
+
+    @classmethod
+    def of(cls, pieces: Pieces, owner: np.ndarray, count: int) -> Division:
+        """The division by the owners of the pieces: 0 to count - 1, all of them, or -1."""
+        member = np.zeros((count + 1, len(owner)), np.float32)
+        mine = np.argsort(owner, kind="stable")[np.count_nonzero(owner < 0) :]
+        person = owner[mine]
+        member[person, mine] = 1.0
+        evidence = product(member, pieces.evidence)
+        rest = member[person]
+        rest[np.arange(len(mine)), mine] = 0.0
+        # In one go, as each costs time of its own: the people, and each without one of its pieces.
+        log_geometry, value = _valued(
+            pieces,
+            np.concatenate([member, rest]),
+            np.concatenate([evidence, evidence[person] - pieces.evidence[mine]]),
+        )
+        leave = np.zeros(len(owner), np.float32)
+        leave[mine] = np.maximum(value[count + 1 :], 0.0) - value[person]
+        people = Groups(member, evidence, log_geometry[: count + 1], value[: count + 1])
+        return cls(people, owner, mine, leave)
+
+
+@dataclass(frozen=True, slots=True)
 class Moves:
-    """B moves of one piece from a person, or nobody, to another."""
+    """B moves of one piece from a person, or nobody, to another; those it clashes with give way."""
 
     piece: np.ndarray
     """(B,) the piece."""
     target: np.ndarray
     """(B,) row of the person that gets it; -1: nobody; the number of people: a new one."""
-    clash: np.ndarray
-    """(B, M) float32, 1 for the pieces that give way to it."""
     returned: np.ndarray
-    """(B,) whether those go where the piece came from; else to nobody."""
+    """(B,) whether those that give way go where the piece came from; else to nobody."""
     gain: np.ndarray
     """(B,) rise of the total value."""
 
 
 def improve(pieces: Pieces, people: Groups) -> Groups:
     """The people after every move, of a piece or of two in exchange, that raises the total."""
+    division = Division.of(pieces, owners(people.member), len(people.value))
     stale_person = np.ones(len(people.value) + 1, dtype=bool)
     stale_piece = np.ones(len(pieces), dtype=bool)
     for _ in range(_MAX_ROUNDS):
-        owner = owners(people.member)
+        owner = division.owner
         # What no change has touched was looked at in the round before.
-        moves = _moves(pieces, people, owner, stale_person[:, None] | stale_piece)
-        after, touched = _applied(moves, owner)
+        moves = _moves(pieces, division, stale_person[:, None] | stale_piece)
+        after, touched = _applied(moves, pieces, owner)
         if not touched:
             break
-        names = np.unique(after[after >= 0])
         stale = np.zeros(len(stale_person) + 1, dtype=bool)  # the last for nobody, -1
         stale[list(touched)] = True
         stale_piece = stale[owner] | stale[after] | (owner != after)
-        people = Groups.of(pieces, (after == names[:, None]).astype(np.float32))
-        real = people.value > 0
-        stale_piece |= people.member[~real].any(axis=0)
-        stale_person = np.append(stale[names[real]], False)
-        people = people.take(real)
-    return people
+        names, after = _numbered(after)
+        division = Division.of(pieces, after, len(names))
+        real = division.people.value[:-1] > 0
+        if not real.all():
+            after = np.where(real[after], after, -1)
+            stale_piece |= after != division.owner
+            names, after = names[real], _numbered(after)[1]
+            division = Division.of(pieces, after, len(names))
+        stale_person = np.append(stale[names], False)
+    return division.people.take(slice(-1))
 
 
 def owners(member: np.ndarray) -> np.ndarray:
     """(M,) row of each piece in (P, M) people, -1 where it is in none."""
-    return np.vstack([np.full((1, member.shape[1]), 0.5), member]).argmax(axis=0) - 1
+    owner = np.full(member.shape[1], -1)
+    person, piece = np.nonzero(member)
+    owner[piece] = person
+    return owner
 
 
-def _applied(moves: Moves, owner: np.ndarray) -> tuple[np.ndarray, set[int]]:
+def _numbered(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers that occur in (M,) owners, in order, and the owners as places among them."""
+    there = np.zeros(owner.max() + 2, dtype=bool)
+    there[owner] = True
+    there[-1] = False  # -1: nobody
+    place = np.cumsum(there) - 1
+    place[-1] = -1
+    return np.flatnonzero(there), place[owner]
+
+
+def _applied(moves: Moves, pieces: Pieces, owner: np.ndarray) -> tuple[np.ndarray, set[int]]:
     """The owners after the best moves that concern different people, and the people concerned."""
     after, touched = owner.copy(), set()
     useful = np.flatnonzero(moves.gain > _IMPROVEMENT)
     for row in useful[np.argsort(-moves.gain[useful], kind="stable")]:
-        piece = moves.piece[row]
-        concerned = {int(moves.target[row]), int(owner[piece])} - {-1}
+        piece, target = moves.piece[row], int(moves.target[row])
+        concerned = {target, int(owner[piece])} - {-1}
         # A person's value depends on its own pieces alone, so that the gains of moves add up.
         if not concerned & touched and after[piece] == owner[piece]:
-            after[moves.clash[row] > 0] = owner[piece] if moves.returned[row] else -1
-            after[piece] = moves.target[row]
+            if target >= 0:
+                way = (owner == target) & (pieces.clash[piece] > 0)
+                after[way] = owner[piece] if moves.returned[row] else -1
+            after[piece] = target
         touched |= concerned
     return after, touched
 
 
-def _moves(pieces: Pieces, people: Groups, owner: np.ndarray, stale: np.ndarray) -> Moves:
+def _moves(pieces: Pieces, division: Division, stale: np.ndarray) -> Moves:
     """The moves that may raise the total value, with how much they do."""
-    count = len(pieces)
-    single = np.eye(count, dtype=np.float32)
-    rows = np.vstack([people.member, np.zeros((1, count), np.float32)])
-    evidence = np.vstack([people.evidence, np.zeros((1, pieces.evidence.shape[1]), np.float32)])
-    value = np.append(people.value, 0.0)
-    mine = np.flatnonzero(owner >= 0)
-    left = evidence[owner[mine]] - pieces.evidence[mine]
-    leave = np.zeros(count)
-    leave[mine] = _worth(pieces, rows[owner[mine]] - single[mine], left) - value[owner[mine]]
-    hope = _hope(pieces, rows, owner, leave)
-    target, piece = np.nonzero(stale & (hope > _IMPROVEMENT))
-    out = rows[target] * pieces.clash[piece]
-    out_evidence = sums(out, pieces.evidence)
-    with_it = rows[target] + single[piece] - out
+    people, owner, mine, leave = division.people, division.owner, division.mine, division.leave
+    member, evidence, value = people.member, people.evidence, people.value
+    target, piece = np.nonzero(stale & (_hope(pieces, division) > _IMPROVEMENT))
+    out = member[target] * pieces.clash[piece]
+    out_evidence = product(out, pieces.evidence)
+    with_it = member[target] - out
+    with_it[np.arange(len(piece)), piece] = 1.0
     with_evidence = evidence[target] + pieces.evidence[piece] - out_evidence
-    swap = np.flatnonzero((owner[piece] >= 0) & out.any(axis=1))
-    source, given = owner[piece[swap]], piece[swap]
-    back = rows[source] - single[given] + out[swap]
+    swap = np.flatnonzero((owner[piece] >= 0) & (count_of(out_evidence) > 0))
+    given = piece[swap]
+    back_evidence = evidence[owner[given]] - pieces.evidence[given] + out_evidence[swap]
     # What comes back must not clash either.
-    fits = (back @ pieces.joints <= 1).all(axis=1)
-    swap, source, given, back = swap[fits], source[fits], given[fits], back[fits]
-    back_evidence = evidence[source] - pieces.evidence[given] + out_evidence[swap]
-    worth = _worth(
+    fits = (joints_of(back_evidence) <= 1).all(axis=1)
+    swap, given, back_evidence = swap[fits], given[fits], back_evidence[fits]
+    source = owner[given]
+    back = member[source] + out[swap]
+    back[np.arange(len(given)), given] = 0.0
+    _, worth = _valued(
         pieces, np.concatenate([with_it, back]), np.concatenate([with_evidence, back_evidence])
     )
+    np.maximum(worth, 0.0, out=worth)
     to, rest = worth[: len(piece)] - value[target], worth[len(piece) :] - value[source]
-    drop = np.zeros((len(mine), count), np.float32)
     return Moves(
         np.concatenate([piece, given, mine]),
         np.concatenate([target, target[swap], np.full(len(mine), -1)]),
-        np.concatenate([out, out[swap], drop]),
         np.repeat([False, True, False], [len(piece), len(swap), len(mine)]),
         np.concatenate([to + leave[piece], to[swap] + rest, leave[mine]]),
     )
 
 
-def _hope(pieces: Pieces, rows: np.ndarray, owner: np.ndarray, leave: np.ndarray) -> np.ndarray:
+def _hope(pieces: Pieces, division: Division) -> np.ndarray:
     """(P + 1, M) more than what moving a piece to a person can gain: few moves are worth a look."""
+    member, owner, mine = division.people.member, division.owner, division.mine
     # No joint adds more than its density at the very place where a body would have it.
-    most = most_evidence(pieces.evidence) + pieces.worth
-    link = product(rows, pieces.affinity)
-    hope = most + link - rows @ (pieces.clash * pieces.affinity) + leave
-    cost = np.where((rows[:, None] * pieces.clash) > 0, leave, -np.inf).max(axis=-1)
-    hope += np.where(np.isfinite(cost), cost, 0.0)
-    back = np.maximum(most + link[owner] - pieces.affinity, 0.0) * (owner >= 0)[:, None]
-    hope += rows @ (pieces.clash * back).T
+    link = product(member, pieces.affinity)
+    hope = pieces.most + link - product(member, pieces.clash * pieces.affinity) + division.leave
+    if len(mine):
+        person, clash = owner[mine], pieces.clash[mine]
+        cost = np.where(clash > 0, division.leave[mine, None], -np.inf)
+        first = np.flatnonzero(np.diff(person, prepend=-1))
+        cost = np.maximum.reduceat(cost, first)
+        hope[:-1] += np.where(cost > -np.inf, cost, 0.0)
+        back = np.maximum(pieces.most + link[person] - pieces.affinity[mine], 0.0)
+        hope[:, mine] += product(member, (clash * back).T)
     hope[-1] += PERSON
     hope[owner, np.arange(len(owner))] = -np.inf
     return hope
 
 
-def _worth(pieces: Pieces, member: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    """(B,) value of each row of pieces; 0 for none and for what is no person."""
-    worth = np.zeros(len(member))
-    some = np.flatnonzero(member.any(axis=1))
+def _valued(
+    pieces: Pieces, member: np.ndarray, evidence: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(B,) log evidence and (B,) value of each row of pieces; 0 for a row without any."""
+    some = np.flatnonzero(count_of(evidence))
+    log_geometry, value = np.zeros((2, len(member)), np.float32)
     if len(some):
-        value = pieces.value(member[some], log_evidence(evidence[some]))
-        worth[some] = np.maximum(value, 0.0)
-    return worth
+        log_geometry[some] = log_evidence(evidence[some])
+        value[some] = pieces.value(member, log_geometry)[some]
+    return log_geometry, value

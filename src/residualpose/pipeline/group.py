@@ -16,13 +16,14 @@ from residualpose.pipeline.assemble import assemble
 from residualpose.pipeline.body_evidence import evidence_rows
 from residualpose.pipeline.limb_odds import (
     LimbPairs,
+    between,
     limb_odds,
     limb_pairs,
     metres_per_px,
     out_of_reach,
 )
 from residualpose.pipeline.peaks import Peaks, find_peaks
-from residualpose.pipeline.pieces import Pieces, product, sums
+from residualpose.pipeline.pieces import Pieces, product
 from residualpose.skeleton import ITOP15
 
 _JOINTS = len(ITOP15.joints)
@@ -30,6 +31,8 @@ _FIELDS = 2 * len(ITOP15.limbs)
 _CERTAIN, _LEAD = 0.35, 0.3
 """A limb is certain from this agreement on, and if it leads its rivals by that much."""
 _MIN_JOINTS = 3
+_TWINS = np.array([(joint, twin) for joint, twin in enumerate(ITOP15.mirror) if joint != twin])
+"""Each joint of a side and its partner of the other."""
 _SHADOW_ODDS, _SHADOW_REACH = 4.0, 0.015
 """Log odds against a candidate in the shadow of a stronger one of the other side at the same place,
 and how near that is, as a share of the grid's mean side."""
@@ -91,49 +94,51 @@ def group(peaks: Peaks, limb_fields: np.ndarray, points_m: np.ndarray | None = N
         limb_fields: (28, h, w) unit vectors along limbs, near 0 elsewhere.
         points_m: (N, 3) position of each candidate in the camera frame, metres; NaN unknown.
     """
+    points_m = np.full((len(peaks), 3), np.nan) if points_m is None else np.asarray(points_m)
     if not len(peaks):
-        return _people(peaks, np.zeros((0, 0), dtype=bool), None)
+        return _people(peaks, np.zeros(0, dtype=np.int64), points_m)
     pairs = limb_pairs(peaks, limb_fields)
     odds = limb_odds(peaks, pairs)
-    points_m = np.full((len(peaks), 3), np.nan) if points_m is None else np.asarray(points_m)
     far = out_of_reach(peaks.joint, points_m)
     # Only a doubt: the pixel of a true joint may show what is behind it.
-    odds = odds - far * (1.0 + 0.4 * np.maximum(odds, 0.0))
+    odds -= far * (1.0 + 0.4 * np.maximum(odds, 0.0))
     piece = _certain_pieces(peaks, pairs, odds)
-    member = (np.arange(piece.max() + 1)[:, None] == piece).astype(np.float32)
+    member = (np.arange(piece.max() + 1)[:, None] == piece).astype(np.float64)
     within = product(product(member, odds), member.T)
     # One joint may err; that most of a piece errs alike is no accident.
-    size = member.sum(axis=1)
     far = product(product(member, far), member.T)
-    several = np.minimum.outer(size, size) > 1
-    within -= 2.0 * far * (several & (far > 0.6 * np.outer(size, size)))
-    area_px = float(np.prod(np.shape(limb_fields)[1:]))
-    scale = metres_per_px(peaks.xy_px, points_m)
-    shadow = _in_shadow(peaks, limb_fields.shape[1:])
-    support = member @ (5.0 * (peaks.score - 0.45) - _SHADOW_ODDS * shadow) + 0.5 * np.diag(within)
+    size = member.sum(axis=1)
+    several = size > 1
+    within -= 2.0 * far * (several & several[:, None] & (far > 0.6 * (size * size[:, None])))
+    height, width = limb_fields.shape[1:]
+    real = 5.0 * (peaks.score - 0.45) - _SHADOW_ODDS * _in_shadow(peaks, height * width)
+    support = member @ real + 0.5 * within.diagonal()
     np.fill_diagonal(within, 0.0)
+    scale = metres_per_px(peaks.xy_px, points_m)
+    rows = evidence_rows(peaks.joint, peaks.xy_px, height * width, scale)
     pieces = Pieces(
-        joints=member @ np.eye(_JOINTS, dtype=np.float32)[peaks.joint],
-        evidence=sums(member, evidence_rows(peaks.joint, peaks.xy_px, area_px, scale)),
+        evidence=product(member.astype(np.float32), rows),
         support=support.astype(np.float32),
         affinity=within.astype(np.float32),
     )
-    owner = assemble(pieces)[piece]
-    return _people(peaks, np.arange(owner.max() + 1)[:, None] == owner, points_m)
+    return _people(peaks, assemble(pieces)[piece], points_m)
 
 
-def _in_shadow(peaks: Peaks, grid: tuple[int, ...]) -> np.ndarray:
+def _in_shadow(peaks: Peaks, area_px: int) -> np.ndarray:
     """(N,) 0..1: how surely a candidate is the other side's joint, seen by a network in doubt.
 
     Where it cannot tell front from back, the network marks a right elbow as a left one too, only
     weaker. Unpunished, such shadows would form a second person who stands inside the first.
     """
-    partner = np.asarray(ITOP15.mirror)[peaks.joint]
-    twin = (partner[:, None] == peaks.joint) & (partner != peaks.joint)[:, None]
-    distance_px = np.linalg.norm(peaks.xy_px[:, None] - peaks.xy_px, axis=-1)
-    near = np.clip(2.0 - distance_px / (_SHADOW_REACH * np.sqrt(np.prod(grid))), 0.0, 1.0)
-    weaker = np.clip(10.0 * (peaks.score - peaks.score[:, None]), 0.0, 1.0)
-    return (twin * near * weaker).max(axis=1, initial=0.0)
+    _, row, twin = between(peaks.joint, _TWINS)
+    across_px = peaks.xy_px[row] - peaks.xy_px[twin]
+    distance_px = np.sqrt((across_px * across_px).sum(axis=1))
+    near = 2.0 - distance_px / (_SHADOW_REACH * np.sqrt(area_px))
+    weaker = 10.0 * (peaks.score[twin] - peaks.score[row])
+    sure = np.maximum(np.minimum(near, 1.0), 0.0) * np.maximum(np.minimum(weaker, 1.0), 0.0)
+    shadow = np.zeros(len(peaks))
+    np.maximum.at(shadow, row, sure)
+    return shadow
 
 
 def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndarray:
@@ -144,17 +149,18 @@ def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndar
     )
     certain = (pairs.agreement > _CERTAIN) & (pairs.agreement > rival + _LEAD)
     certain &= odds[pairs.start, pairs.end] > 0
-    order = np.argsort(-pairs.agreement[certain], kind="stable")
-    start, end = pairs.start[certain][order].tolist(), pairs.end[certain][order].tolist()
+    limbs = np.flatnonzero(certain)
+    limbs = limbs[np.argsort(-pairs.agreement[limbs], kind="stable")]
     piece = list(range(len(peaks)))
     joints = (1 << peaks.joint).tolist()
-    for a, b in zip(start, end, strict=True):
+    for a, b in zip(pairs.start[limbs].tolist(), pairs.end[limbs].tolist(), strict=True):
         a, b = _root(piece, a), _root(piece, b)
         # A person has no joint twice: of such a piece, the weakest limb holds nothing.
         if a != b and not joints[a] & joints[b]:
             piece[b] = a
             joints[a] |= joints[b]
-    return np.unique([_root(piece, row) for row in range(len(piece))], return_inverse=True)[1]
+    root = np.array([_root(piece, row) for row in piece])
+    return (np.cumsum(root == np.arange(len(root))) - 1)[root]
 
 
 def _root(parent: list[int], row: int) -> int:
@@ -165,36 +171,52 @@ def _root(parent: list[int], row: int) -> int:
 
 def _best_rival(key: np.ndarray, agreement: np.ndarray) -> np.ndarray:
     """(E,) the largest agreement among the others of the same key; -1 where there is none."""
-    order = np.lexsort((-agreement, key))
-    sorted_key, value = key[order], agreement[order]
-    first = np.searchsorted(sorted_key, sorted_key)
-    second = np.minimum(first + 1, len(key) - 1)
-    is_first = first == np.arange(len(key))
-    has_second = sorted_key[second] == sorted_key if len(key) else is_first
-    has_second &= second > first
     rival = np.empty(len(key))
-    rival[order] = np.where(is_first, np.where(has_second, value[second], -1.0), value[first])
+    if not len(key):
+        return rival
+    order = np.argsort(key, kind="stable")
+    value, starts = agreement[order], np.ones(len(key), dtype=bool)
+    np.not_equal(key[order[1:]], key[order[:-1]], out=starts[1:])
+    first, group = np.flatnonzero(starts), np.cumsum(starts) - 1
+    best = np.maximum.reduceat(value, first)
+    is_best = value == best[group]
+    second = np.maximum.reduceat(np.where(is_best, -1.0, value), first)
+    # Where several are the best, they are each other's rivals.
+    second = np.where(np.add.reduceat(is_best, first, dtype=np.int64) > 1, best, second)
+    rival[order] = np.where(is_best, second[group], best[group])
     return rival
 
 
-def _people(peaks: Peaks, member: np.ndarray, points_m: np.ndarray | None) -> People2D:
-    """The result from (P, N) membership, sorted by score."""
-    member = member[member.sum(axis=1) >= _MIN_JOINTS]
-    index = np.full((len(member), _JOINTS), -1, dtype=np.int64)
-    person, peak = np.nonzero(member)
-    index[person, peaks.joint[peak]] = peak
-    seen = index >= 0
-    score = np.zeros(index.shape, dtype=np.float32)
-    joints_px = np.full((*index.shape, 2), np.nan, dtype=np.float32)
-    score[seen], joints_px[seen] = peaks.score[index[seen]], peaks.xy_px[index[seen]]
+def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
+    """The result from the (N,) owners of the peaks, -1 for nobody, sorted by score."""
+    owned = np.flatnonzero(owner >= 0)
+    index = np.full((owner.max(initial=-1) + 1, _JOINTS), -1, dtype=np.int64)
+    index[owner[owned], peaks.joint[owned]] = owned
+    index = index[(index >= 0).sum(axis=1) >= _MIN_JOINTS]
+    if not len(index):
+        return _nobody()
+    score = np.where(index >= 0, peaks.score[index], 0.0)
     person_score = score.mean(axis=1)
     order = np.argsort(-person_score, kind="stable")
-    lifted = None if points_m is None else np.where(seen[..., None], points_m[index], np.nan)
-    order = order[_not_covered(joints_px[order], None if lifted is None else lifted[order])]
-    return People2D(joints_px[order], score[order], person_score[order], index[order])
+    index, score, person_score = index[order], score[order], person_score[order]
+    seen = (index >= 0)[..., None]
+    joints_px = np.where(seen, peaks.xy_px[index], np.nan)
+    if len(index) > 1:
+        keep = _not_covered(joints_px, np.where(seen, points_m[index], np.nan))
+        index, score, person_score = index[keep], score[keep], person_score[keep]
+        joints_px = joints_px[keep]
+    return People2D(joints_px, score, person_score, index)
 
 
-def _not_covered(joints_px: np.ndarray, points_m: np.ndarray | None) -> np.ndarray:
+def _nobody() -> People2D:
+    nothing = np.zeros((0, _JOINTS), dtype=np.float32)
+    return People2D(
+        np.zeros((0, _JOINTS, 2), dtype=np.float32), nothing, nothing[:, 0],
+        np.zeros((0, _JOINTS), dtype=np.int64),
+    )  # fmt: skip
+
+
+def _not_covered(joints_px: np.ndarray, points_m: np.ndarray) -> np.ndarray:
     """(P,) False for a person that lies on a better one, joint on joint of either side.
 
     Args:
@@ -202,15 +224,12 @@ def _not_covered(joints_px: np.ndarray, points_m: np.ndarray | None) -> np.ndarr
         points_m: (P, 15, 3) the same in 3D, which tells two people in one line of sight apart.
     """
     keep = np.ones(len(joints_px), dtype=bool)
-    if len(keep) < 2:
-        return keep
     count = np.isfinite(joints_px[..., 0]).sum(axis=1)
-    low, high = np.nanmin(joints_px, axis=1), np.nanmax(joints_px, axis=1)
-    size_px = np.linalg.norm(high - low, axis=1)
+    extent = np.fmax.reduce(joints_px, axis=1) - np.fmin.reduce(joints_px, axis=1)
+    size_px = np.sqrt((extent * extent).sum(axis=1))
     on_top = _within(joints_px, _ON_TOP * size_px)
-    if points_m is not None:
-        unknown = np.isnan(points_m).any(-1)
-        on_top &= unknown | _within(points_m, np.full(len(points_m), _ON_TOP_M))
+    unknown = np.isnan(points_m).any(-1)
+    on_top &= unknown | _within(points_m, np.full(len(points_m), _ON_TOP_M))
     covers = on_top.sum(axis=-1) >= _COVERED * count
     for other in range(1, len(joints_px)):
         keep[other] = not (keep[:other] & covers[:other, other]).any()
@@ -222,6 +241,8 @@ def _within(joints: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
     Or of that joint's partner; a joint that either lacks is not near.
     """
-    both = np.stack([joints, joints[:, list(ITOP15.mirror)]], axis=1)
-    distance = np.linalg.norm(both[:, None] - joints[None, :, None], axis=-1)
+    places = joints.transpose(2, 0, 1)
+    both = np.stack([places, places[..., list(ITOP15.mirror)]], axis=2)
+    across = both[:, :, None] - places[:, None, :, None]
+    distance = np.sqrt((across * across).sum(axis=0))
     return (distance < reach[:, None, None, None]).any(axis=2)

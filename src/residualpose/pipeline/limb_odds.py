@@ -12,8 +12,8 @@ from residualpose.skeleton import ITOP15
 
 _JOINTS = len(ITOP15.joints)
 _LIMBS = ITOP15.limb_array
-_SAMPLES = 12
-"""Points at which the field is read along a limb."""
+_SAMPLES = np.linspace(0.05, 0.95, 12)[:, None]
+"""Places along a limb, as shares of it, at which the field is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +24,52 @@ class LimbPairs:
     """(E,) row of the candidate that the limb comes from."""
     end: np.ndarray
     """(E,) row of the candidate that it goes to."""
+    length_px: np.ndarray
+    """(E,) distance between the two."""
     agreement: np.ndarray
     """(E,) mean component of the field along the way from start to end, -1..1."""
 
 
+def between(joint: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kind (E,), first (E,) and second (E,) of all pairs of candidates of given joints.
+
+    Args:
+        joint: (N,) joint of each candidate.
+        kinds: (K, 2) joint of the first and of the second.
+    """
+    order = np.argsort(joint, kind="stable")
+    bounds = np.searchsorted(joint[order], np.arange(_JOINTS + 1))
+    place, count = bounds[:-1][kinds], np.diff(bounds)[kinds]
+    pairs = count[:, 0] * count[:, 1]
+    kind = np.arange(len(kinds)).repeat(pairs)
+    number = np.arange(len(kind)) - (pairs.cumsum() - pairs)[kind]
+    first, second = np.divmod(number, count[kind, 1])
+    return kind, order[first + place[kind, 0]], order[second + place[kind, 1]]
+
+
 def limb_pairs(peaks: Peaks, limb_fields: np.ndarray) -> LimbPairs:
     """Reads the fields (28, h, w) along the way between all candidates that a limb may connect."""
-    of_joint = np.eye(_JOINTS, dtype=bool)[:, peaks.joint]
-    limb, start, end = np.nonzero(of_joint[_LIMBS[:, 0], :, None] & of_joint[_LIMBS[:, 1], None])
-    way = peaks.xy_px[end] - peaks.xy_px[start]
-    unit = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
-    at = peaks.xy_px[start, None] + way[:, None] * np.linspace(0.05, 0.95, _SAMPLES)[:, None]
-    col, row = np.rint(at).astype(np.int64).transpose(2, 0, 1)
+    limb, start, end = between(peaks.joint, _LIMBS)
+    x, y = peaks.xy_px.T
+    way_x, way_y = x[end] - x[start], y[end] - y[start]
+    length_px = np.sqrt(way_x * way_x + way_y * way_y)
+    safe_px = np.maximum(length_px, 1e-6)
     height, width = limb_fields.shape[1:]
-    row, col = np.clip(row, 0, height - 1), np.clip(col, 0, width - 1)
-    along_x = limb_fields[2 * limb[:, None], row, col] * unit[:, :1]
-    along_y = limb_fields[2 * limb[:, None] + 1, row, col] * unit[:, 1:]
-    agreement = np.clip(np.nan_to_num(along_x + along_y), -1.0, 1.0).mean(axis=1)
-    return LimbPairs(start, end, agreement)
+    # Samples come first, so that what numpy repeats are long rows.
+    row = _cells(y[start] + way_y * _SAMPLES, height)
+    col = _cells(x[start] + way_x * _SAMPLES, width)
+    cell = (2 * height * width) * limb + row * width + col
+    flat = limb_fields.reshape(-1)
+    along = flat[cell] * (way_x / safe_px) + flat[cell + height * width] * (way_y / safe_px)
+    along = np.where(np.isnan(along), np.float32(0.0), along)
+    along = np.minimum(np.maximum(along, -1.0), 1.0)
+    return LimbPairs(start, end, length_px, np.ascontiguousarray(along.T).mean(axis=1))
+
+
+def _cells(at_px: np.ndarray, count: int) -> np.ndarray:
+    """The nearest of `count` cells to each place."""
+    cell = np.rint(at_px).astype(np.int64)
+    return np.minimum(np.maximum(cell, 0, out=cell), count - 1, out=cell)
 
 
 def limb_odds(peaks: Peaks, pairs: LimbPairs) -> np.ndarray:
@@ -49,8 +77,8 @@ def limb_odds(peaks: Peaks, pairs: LimbPairs) -> np.ndarray:
     weaker = np.minimum(peaks.score[pairs.start], peaks.score[pairs.end])
     odds = 16.0 * (np.minimum(pairs.agreement, 0.7) - 0.25 * weaker)
     # Of a limb seen end-on, the field says little.
-    length_px = np.linalg.norm(peaks.xy_px[pairs.end] - peaks.xy_px[pairs.start], axis=1)
-    odds = np.where(odds < 0, odds * np.clip((length_px - 1.0) / 4.0, 0.0, 1.0), odds)
+    seen = np.minimum(np.maximum((pairs.length_px - 1.0) / 4.0, 0.0), 1.0)
+    odds = np.where(odds < 0, odds * seen, odds)
     matrix = np.zeros((len(peaks), len(peaks)))
     matrix[pairs.start, pairs.end] = matrix[pairs.end, pairs.start] = odds
     return matrix
@@ -58,20 +86,27 @@ def limb_odds(peaks: Peaks, pairs: LimbPairs) -> np.ndarray:
 
 def out_of_reach(joint: np.ndarray, points_m: np.ndarray) -> np.ndarray:
     """(N, N) 0..1: how surely two candidates are farther apart than one person reaches."""
-    distance_m = np.linalg.norm(points_m[:, None] - points_m, axis=-1)
-    excess_m = np.nan_to_num(distance_m - reach_m()[joint[:, None], joint])
-    return np.clip(excess_m / 0.2, 0.0, 1.0)
+    across_m = points_m.T[:, :, None] - points_m.T[:, None]
+    across_m *= across_m
+    excess = np.sqrt(across_m.sum(axis=0)) - reach_m()[joint[:, None], joint]
+    excess /= 0.2
+    excess[np.isnan(excess)] = 0.0
+    return np.minimum(np.maximum(excess, 0.0, out=excess), 1.0, out=excess)
 
 
 def metres_per_px(xy_px: np.ndarray, points_m: np.ndarray) -> np.ndarray | None:
     """(N,) metres that a pixel spans at each candidate's depth; None where that cannot be told."""
-    known = np.isfinite(points_m).all(axis=1) & (points_m[:, 2] > 0)
-    if known.sum() < 2:
+    depth_m = points_m[:, 2]
+    known = np.isfinite(points_m.sum(axis=1)) & (depth_m > 0)
+    rows = np.flatnonzero(known)
+    if len(rows) < 2:
         return None
-    slope = points_m[known, :2] / points_m[known, 2:]
-    offset_px = xy_px[known] - xy_px[known].mean(axis=0)
-    spread = float((offset_px**2).sum())
-    per_focal = float((offset_px * (slope - slope.mean(axis=0))).sum()) / max(spread, 1e-6)
+    slope = points_m[rows, :2] / depth_m[rows, None]
+    offset_px = xy_px[rows]
+    offset_px -= offset_px.mean(axis=0)
+    slope -= slope.mean(axis=0)
+    spread = float((offset_px * offset_px).sum())
+    per_focal = float((offset_px * slope).sum()) / max(spread, 1e-6)
     if per_focal <= 0:
         return None
-    return np.where(known, points_m[:, 2] * per_focal, np.nan)
+    return np.where(known, depth_m * per_focal, np.nan)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from residualpose.pipeline.body_evidence import log_evidence
+from residualpose.pipeline.body_evidence import joints_of, log_evidence, most_evidence
 
 # Log odds of a joint that is missing, and of one that is seen.
 _MISSING, _SEEN = float(np.log(0.15)), float(np.log(0.85))
@@ -21,10 +21,8 @@ _SMALL_PRODUCT = 1 << 18
 class Pieces:
     """M sets of peaks that certainly belong together; the energy of a person is a sum over them."""
 
-    joints: np.ndarray
-    """(M, 15) float32, 1 where the piece has the joint."""
     evidence: np.ndarray
-    """(M, .) float32 rows of `evidence_rows`: the geometry."""
+    """(M, .) float32 sums of `evidence_rows`: the joints and their geometry."""
     support: np.ndarray
     """(M,) float32 log odds of the piece's peaks, and of the limbs within it."""
     affinity: np.ndarray
@@ -33,27 +31,24 @@ class Pieces:
     """(M, M) float32, 1 where two pieces have a joint in common."""
     worth: np.ndarray = field(init=False)
     """(M,) float32 support and worth of the piece's joints."""
+    most: np.ndarray = field(init=False)
+    """(M,) float32 the most that a piece can add to a person, limbs apart."""
 
     def __post_init__(self) -> None:
-        clash = (self.joints @ self.joints.T > 0).astype(np.float32)
-        worth = self.support + np.float32(JOINT) * self.joints.sum(axis=1)
-        object.__setattr__(self, "clash", clash)
+        joints = joints_of(self.evidence)
+        worth = self.support + np.float32(JOINT) * joints.sum(axis=1)
+        object.__setattr__(self, "clash", (joints @ joints.T > 0).astype(np.float32))
         object.__setattr__(self, "worth", worth)
+        object.__setattr__(self, "most", most_evidence(self.evidence) + worth)
 
     def __len__(self) -> int:
-        return len(self.joints)
-
-    def take(self, rows: np.ndarray) -> Pieces:
-        """Some of the pieces."""
-        return Pieces(
-            self.joints[rows], self.evidence[rows], self.support[rows],
-            self.affinity[rows[:, None], rows],
-        )  # fmt: skip
+        return len(self.evidence)
 
     def value(self, member: np.ndarray, log_geometry: np.ndarray) -> np.ndarray:
         """(B,) value of sets of pieces (B, M) as one person each, their geometry being known."""
-        links = 0.5 * (product(member, self.affinity) * member).sum(axis=1)
-        return log_geometry + links + member @ self.worth + PERSON
+        links = product(member, self.affinity)
+        links *= member
+        return log_geometry + 0.5 * links.sum(axis=1) + member @ self.worth + PERSON
 
 
 @dataclass(slots=True)
@@ -62,8 +57,6 @@ class Groups:
 
     member: np.ndarray
     """(G, M) float32 of 0 and 1."""
-    joints: np.ndarray
-    """(G, 15) float32."""
     evidence: np.ndarray
     """(G, .) float32 sums."""
     log_geometry: np.ndarray
@@ -72,37 +65,28 @@ class Groups:
     """(G,) worth of each as a person."""
 
     @classmethod
-    def of(cls, pieces: Pieces, member: np.ndarray) -> Groups:
-        """Groups from their (G, M) members, none of them empty."""
-        evidence = sums(member, pieces.evidence)
+    def single(cls, pieces: Pieces, rows: np.ndarray) -> Groups:
+        """A group of each of some pieces."""
+        member = np.zeros((len(rows), len(pieces)), np.float32)
+        member[np.arange(len(rows)), rows] = 1.0
+        evidence = pieces.evidence[rows]
         log_geometry = log_evidence(evidence)
-        return cls(
-            member, member @ pieces.joints, evidence, log_geometry,
-            pieces.value(member, log_geometry),
-        )  # fmt: skip
+        return cls(member, evidence, log_geometry, log_geometry + pieces.worth[rows] + PERSON)
 
     def beside(self, others: Groups) -> Groups:
         """These groups, then the others."""
-        return Groups(*(
-            np.concatenate([getattr(self, part), getattr(others, part)]) for part in self.__slots__
-        ))  # fmt: skip
+        return Groups(
+            np.concatenate([self.member, others.member]),
+            np.concatenate([self.evidence, others.evidence]),
+            np.concatenate([self.log_geometry, others.log_geometry]),
+            np.concatenate([self.value, others.value]),
+        )
 
-    def take(self, rows: np.ndarray) -> Groups:
+    def take(self, rows: np.ndarray | slice) -> Groups:
         """Some of the groups."""
         return Groups(
-            self.member[rows], self.joints[rows], self.evidence[rows], self.log_geometry[rows],
-            self.value[rows],
-        )  # fmt: skip
-
-
-def sums(member: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(B, .) sums of the rows that (B, M) of 0 and 1, few of them 1, picks."""
-    total = np.zeros((len(member), rows.shape[1]), np.float32)
-    group, piece = np.nonzero(member)
-    if len(group):
-        first = np.flatnonzero(np.diff(group, prepend=-1))
-        total[group[first]] = np.add.reduceat(rows[piece], first, axis=0)
-    return total
+            self.member[rows], self.evidence[rows], self.log_geometry[rows], self.value[rows]
+        )
 
 
 def product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ NEWEST := python3 python3.14 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(NEWEST); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test model clean
+.PHONY: demo test model small clean
 
 demo: $(VENV)/.inference
 	$(BIN)/residualpose predict src/residualpose/samples/*.npz --output demo_output --overwrite
@@ -23,10 +23,12 @@ test: $(VENV)/.dev
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
 
-# The whole recipe of the bundled model, some three hours on two cores: render, train, put together.
+# The whole recipe of a bundled model, some three hours on two cores: render, train, put together.
 # It goes on where it was interrupted. MOCAP: where the motion capture is, if not where CONFIG says.
-CONFIG := configs/base.toml
-OUT := runs/base
+# make model: base.   make small: small.
+NAME := base
+CONFIG := configs/$(NAME).toml
+OUT := runs/$(NAME)
 HELD_OUT_SHARDS := 24
 MOCAP :=
 SYNTH = $(BIN)/residualpose synth --config $(CONFIG) $(if $(MOCAP),--mocap $(MOCAP))
@@ -41,8 +43,11 @@ model: $(VENV)/.dev
 	$(BIN)/residualpose fit refiner --config $(CONFIG) --data $(OUT)/held_out \
 		--model $(OUT)/detector --out $(OUT)/refiner.onnx
 	$(BIN)/residualpose export --run $(OUT)/maps --prior $(OUT)/prior.npz \
-		--refiner $(OUT)/refiner.onnx --out $(OUT)/model --name base --overwrite
+		--refiner $(OUT)/refiner.onnx --out $(OUT)/model --name $(NAME) --overwrite
 	@echo "The model: $(OUT)/model (residualpose predict ... --model $(OUT)/model)"
+
+small:
+	$(MAKE) model NAME=small
 
 clean:
 	rm -rf $(VENV) demo_output

@@ -99,6 +99,9 @@ _MOMENTS = 8
 _JOINTS = len(ITOP15.joints)
 _UNKNOWN_SCALE = 4.0
 """Log of more metres than an image ever spans."""
+_LOG_SIZES = np.log(np.array([[1e-6, 1e38], _SIZE_RANGE])).astype(np.float32)
+"""Log of the smallest and the largest scale where it is unknown, and relative to a known one."""
+_LOG_SHARE = float(np.log(2.0 * np.pi / BODIES))
 _COUNT = 5
 """Column in which the peaks of a set are counted."""
 _BLOCK = 128
@@ -155,18 +158,19 @@ def count_of(rows: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _weighted_bodies() -> np.ndarray:
-    """(3, BODIES, 15) float32: weight times x, y and half the square of each body's joints."""
-    body = typical_bodies_m()[:, :, :2].transpose(2, 0, 1)
-    half_square = 0.5 * (body**2).sum(axis=0)
-    return (_JOINT_SD_M**-2.0 * np.stack([*body, half_square])).astype(np.float32)
+def _weighted_bodies() -> tuple[np.ndarray, np.ndarray]:
+    """(2, 15, BODIES) weight times x and y, (15, BODIES) half the square of the bodies' joints."""
+    body = typical_bodies_m()[:, :, :2].transpose(2, 1, 0)
+    weight = _JOINT_SD_M[:, None] ** -2.0
+    half_square = 0.5 * weight * (body**2).sum(axis=0)
+    return (weight * body).astype(np.float32), half_square.astype(np.float32)
 
 
 def log_evidence(rows: np.ndarray) -> np.ndarray:
     """(B,) log of how much more probable each set is as one body than as clutter.
 
     Args:
-        rows: (B, .) sums of `evidence_rows` over the sets.
+        rows: (B, .) sums of `evidence_rows` over the sets, none of them empty.
     """
     if len(rows) <= _BLOCK:
         return _log_evidence(rows)
@@ -175,50 +179,50 @@ def log_evidence(rows: np.ndarray) -> np.ndarray:
 
 
 def _log_evidence(rows: np.ndarray) -> np.ndarray:
-    """`log_evidence` of few sets; what is named after bodies is (BODIES, B)."""
-    weight, sum_x, sum_y, squares, density, joints, log_scale, known = rows[:, :_MOMENTS].T
-    there, *places = rows[:, _MOMENTS:].T.reshape(3, _JOINTS, -1)
-    inverse = 1.0 / weight
-    x, y = sum_x * inverse, sum_y * inverse
-    image_var = np.maximum(squares - (x * sum_x + y * sum_y), 1e-6)
-    bodies = _weighted_bodies()
+    """`log_evidence` of few sets; what is named after bodies is (B, BODIES)."""
+    columns = rows.T.copy()
+    sum_xy, (squares, density, joints, log_scale, known) = columns[1:3], columns[3:_MOMENTS]
+    places = columns[_MOMENTS:].reshape(3, _JOINTS, -1)
+    there = places[0]
+    inverse = 1.0 / columns[0]
+    middle = sum_xy * inverse
+    image_var = np.maximum(squares - (middle * sum_xy).sum(axis=0), 1e-6)
+    half = 0.5 / image_var
+    bodies, half_square = _weighted_bodies()
     # From the middle of the set, the body's own middle does not matter.
-    cross_x, cross_y = bodies[0] @ (places[0] - x * there), bodies[1] @ (places[1] - y * there)
-    cross = np.add(cross_x, cross_y, out=cross_x)
-    body_x, body_y, body_var = bodies @ there
-    body_x *= body_x
-    body_y *= body_y
-    body_x += body_y
-    body_x *= 0.5 * inverse
-    body_var -= body_x  # half of it, as below
-    # The scale t, metres a pixel, of highest -(t^2 image_var - 2 t cross)/2 + freedom log t.
-    freedom = 2.0 * (joints - 1.0)
+    offset = places[1:] - middle[:, None] * there
+    offset *= half
+    cross, cross_y = offset.transpose(0, 2, 1) @ bodies
+    cross += cross_y
+    body_middle = (there * np.sqrt(0.5 * inverse)).T @ bodies
+    body_middle *= body_middle
+    body_var = there.T @ half_square  # half of it, as the middle's is
+    body_var -= body_middle[0]
+    body_var -= body_middle[1]
+    # The scale t, metres a pixel, of highest -image_var (t^2 - 4 t cross)/2 + freedom log t.
+    freedom = 2.0 * joints - 2.0
     scale = cross * cross
-    scale += 4.0 * image_var * freedom
+    scale += (2.0 * half * freedom)[:, None]
     np.sqrt(scale, out=scale)
     scale += cross
-    scale *= 0.5 / image_var
     # Where the scale is known it may differ by the size of people only.
-    given, told = np.exp(log_scale / np.maximum(known, 1.0)), known > 0
-    np.maximum(
-        scale, np.where(told, given * np.float32(_SIZE_RANGE[0]), np.float32(1e-6)), out=scale
-    )
-    np.minimum(
-        scale, np.where(told, given * np.float32(_SIZE_RANGE[1]), np.float32(np.inf)), out=scale
-    )
-    # -residual / 2 = scale (cross - scale image_var / 2) - body_var
-    cross -= scale * (0.5 * image_var)
+    given = (log_scale / np.maximum(known, 1.0))[:, None]
+    limits = np.exp(given + _LOG_SIZES[(known > 0).view(np.int8)])
+    np.maximum(scale, limits[:, :1], out=scale)
+    np.minimum(scale, limits[:, 1:], out=scale)
+    # -residual / 2 = 2 image_var t (cross - t / 4) - body_var
+    cross -= 0.25 * scale
     cross *= scale
+    cross *= (2.0 * image_var)[:, None]
     cross -= body_var
     np.log(scale, out=scale)
-    scale *= freedom
+    scale *= freedom[:, None]
     scale += cross
-    top = scale.max(axis=0)
-    scale -= top
+    top = scale.max(axis=1)
+    scale -= top[:, None]
     np.exp(scale, out=scale)
-    mixture = top + np.log(scale.sum(axis=0) / BODIES)
     # The place of the body is unknown: integrating over it leaves the factor 2 pi / weight.
-    return mixture + density + np.log(2.0 * np.pi * inverse)
+    return top + np.log(scale.sum(axis=1) * inverse) + (density + _LOG_SHARE)
 
 
 def most_evidence(rows: np.ndarray) -> np.ndarray:

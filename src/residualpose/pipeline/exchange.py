@@ -23,6 +23,8 @@ class Division:
     """(M,) row of each piece's person, -1 where it is in none."""
     mine: np.ndarray
     """Indices of the pieces that are in a person, ordered by it."""
+    first: np.ndarray
+    """(P,) where each person's pieces begin in `mine`."""
     leave: np.ndarray
     """(M,) rise of the total value when the piece goes to nobody; 0 where it is there already."""
 
@@ -36,16 +38,19 @@ class Division:
         evidence = product(member, pieces.evidence)
         rest = member[person]
         rest[np.arange(len(mine)), mine] = 0.0
-        # In one go, as each costs time of its own: the people, and each without one of its pieces.
-        log_geometry, value = _valued(
-            pieces,
-            np.concatenate([member, rest]),
-            np.concatenate([evidence, evidence[person] - pieces.evidence[mine]]),
-        )
+        # In one go, as each call takes its time: the people, and each without one of its pieces.
+        sets = np.concatenate([member, rest])
+        set_evidence = np.concatenate([evidence, evidence[person] - pieces.evidence[mine]])
+        log_geometry, value = np.zeros((2, len(sets)), np.float32)
+        some = np.flatnonzero(count_of(set_evidence))
+        if len(some):
+            log_geometry[some] = log_evidence(set_evidence[some])
+            value[some] = pieces.value(sets, log_geometry)[some]
         leave = np.zeros(len(owner), np.float32)
         leave[mine] = np.maximum(value[count + 1 :], 0.0) - value[person]
         people = Groups(member, evidence, log_geometry[: count + 1], value[: count + 1])
-        return cls(people, owner, mine, leave)
+        first = np.searchsorted(person, np.arange(count))
+        return cls(people, owner, mine, first, leave)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,8 @@ class Moves:
     """(B,) the piece."""
     target: np.ndarray
     """(B,) row of the person that gets it; -1: nobody; the number of people: a new one."""
-    returned: np.ndarray
-    """(B,) whether those that give way go where the piece came from; else to nobody."""
+    exchanges: int
+    """Row from which on those that give way go where the piece came from; before, to nobody."""
     gain: np.ndarray
     """(B,) rise of the total value."""
 
@@ -118,7 +123,7 @@ def _applied(moves: Moves, pieces: Pieces, owner: np.ndarray) -> tuple[np.ndarra
         if not concerned & touched and after[piece] == owner[piece]:
             if target >= 0:
                 way = (owner == target) & (pieces.clash[piece] > 0)
-                after[way] = owner[piece] if moves.returned[row] else -1
+                after[way] = owner[piece] if row >= moves.exchanges else -1
             after[piece] = target
         touched |= concerned
     return after, touched
@@ -143,16 +148,15 @@ def _moves(pieces: Pieces, division: Division, stale: np.ndarray) -> Moves:
     source = owner[given]
     back = member[source] + out[swap]
     back[np.arange(len(given)), given] = 0.0
-    _, worth = _valued(
-        pieces, np.concatenate([with_it, back]), np.concatenate([with_evidence, back_evidence])
-    )
-    np.maximum(worth, 0.0, out=worth)
+    log_geometry = log_evidence(np.concatenate([with_evidence, back_evidence]))
+    worth = np.maximum(pieces.value(np.concatenate([with_it, back]), log_geometry), 0.0)
     to, rest = worth[: len(piece)] - value[target], worth[len(piece) :] - value[source]
+    nobody = np.full(len(mine), -1)
     return Moves(
-        np.concatenate([piece, given, mine]),
-        np.concatenate([target, target[swap], np.full(len(mine), -1)]),
-        np.repeat([False, True, False], [len(piece), len(swap), len(mine)]),
-        np.concatenate([to + leave[piece], to[swap] + rest, leave[mine]]),
+        np.concatenate([piece, mine, given]),
+        np.concatenate([target, nobody, target[swap]]),
+        len(piece) + len(mine),
+        np.concatenate([to + leave[piece], leave[mine], to[swap] + rest]),
     )
 
 
@@ -161,27 +165,14 @@ def _hope(pieces: Pieces, division: Division) -> np.ndarray:
     member, owner, mine = division.people.member, division.owner, division.mine
     # No joint adds more than its density at the very place where a body would have it.
     link = product(member, pieces.affinity)
-    hope = pieces.most + link - product(member, pieces.clash * pieces.affinity) + division.leave
+    hope = pieces.most + link - product(member, pieces.yielding) + division.leave
     if len(mine):
-        person, clash = owner[mine], pieces.clash[mine]
+        clash = pieces.clash[mine]
         cost = np.where(clash > 0, division.leave[mine, None], -np.inf)
-        first = np.flatnonzero(np.diff(person, prepend=-1))
-        cost = np.maximum.reduceat(cost, first)
+        cost = np.maximum.reduceat(cost, division.first)
         hope[:-1] += np.where(cost > -np.inf, cost, 0.0)
-        back = np.maximum(pieces.most + link[person] - pieces.affinity[mine], 0.0)
+        back = np.maximum(pieces.most + link[owner[mine]] - pieces.affinity[mine], 0.0)
         hope[:, mine] += product(member, (clash * back).T)
     hope[-1] += PERSON
     hope[owner, np.arange(len(owner))] = -np.inf
     return hope
-
-
-def _valued(
-    pieces: Pieces, member: np.ndarray, evidence: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(B,) log evidence and (B,) value of each row of pieces; 0 for a row without any."""
-    some = np.flatnonzero(count_of(evidence))
-    log_geometry, value = np.zeros((2, len(member)), np.float32)
-    if len(some):
-        log_geometry[some] = log_evidence(evidence[some])
-        value[some] = pieces.value(member, log_geometry)[some]
-    return log_geometry, value

@@ -29,6 +29,8 @@ class Pieces:
     """(M, M) float32 symmetric log odds of the limbs between two pieces; diagonal 0."""
     clash: np.ndarray = field(init=False)
     """(M, M) float32, 1 where two pieces have a joint in common."""
+    yielding: np.ndarray = field(init=False)
+    """(M, M) float32 affinity of those."""
     worth: np.ndarray = field(init=False)
     """(M,) float32 support and worth of the piece's joints."""
     most: np.ndarray = field(init=False)
@@ -37,7 +39,9 @@ class Pieces:
     def __post_init__(self) -> None:
         joints = joints_of(self.evidence)
         worth = self.support + np.float32(JOINT) * joints.sum(axis=1)
-        object.__setattr__(self, "clash", (joints @ joints.T > 0).astype(np.float32))
+        clash = (joints @ joints.T > 0).astype(np.float32)
+        object.__setattr__(self, "clash", clash)
+        object.__setattr__(self, "yielding", clash * self.affinity)
         object.__setattr__(self, "worth", worth)
         object.__setattr__(self, "most", most_evidence(self.evidence) + worth)
 

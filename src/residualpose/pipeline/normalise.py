@@ -48,60 +48,75 @@ def normalise(frame: DepthFrame, focal_px: float) -> NetworkInput:
     resized = source.resized(scale_x, scale_y)
     camera = Camera(focal_px, focal_px, resized.cx, resized.cy)
     taps = 2 if 1 / scale_x >= 1.5 else 1
-    u, v = _tap_positions(width, taps), _tap_positions(height, taps)
-    fine = _undistorted(frame, camera, taps) if source.distortion else _read(frame, camera, u, v)
-    depth = _lower_median(fine) if taps > 1 else fine
+    read = _undistorted if source.distortion else _read
+    fine = read(frame, camera, width, height, taps)
+    depth = _lower_median(fine) if taps > 1 else fine[0, :, 0]
     padded = np.zeros([-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in depth.shape], np.float32)
-    padded[:height, :width] = np.where(depth < MAX_DEPTH_M, depth, 0)
+    np.copyto(padded[:height, :width], depth, where=depth < MAX_DEPTH_M)
     return NetworkInput(padded, camera)
 
 
 def _tap_positions(count: int, taps: int) -> np.ndarray:
-    """Positions of `taps` samples inside each of `count` pixels, in pixels."""
-    return (np.arange(count * taps) + 0.5) / taps - 0.5
+    """(taps, count) positions of `taps` samples inside each of `count` pixels, in pixels."""
+    return (np.arange(count * taps).reshape(count, taps).T + 0.5) / taps - 0.5
 
 
-def _read(frame: DepthFrame, camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Readings nearest to columns u and rows v of another undistorted camera's image."""
+def _read(frame: DepthFrame, camera: Camera, width: int, height: int, taps: int) -> np.ndarray:
+    """(taps, height, taps, width) readings nearest to the samples inside each pixel of a camera."""
     source = frame.camera
-    columns = ((u + 0.5) * (source.fx / camera.fx) - 0.5).round()
-    rows = ((v + 0.5) * (source.fy / camera.fy) - 0.5).round()
-    columns = np.clip(columns, 0, frame.width - 1).astype(np.int64)
-    rows = np.clip(rows, 0, frame.height - 1).astype(np.int64)
-    return frame.depth_m.take(rows, axis=0).take(columns, axis=1)
+    columns = _nearest(width, taps, source.fx / camera.fx, frame.width)
+    rows = _nearest(height, taps, source.fy / camera.fy, frame.height)
+    return frame.depth_m.take(rows, axis=0).take(columns, axis=2)
 
 
-def _undistorted(frame: DepthFrame, camera: Camera, taps: int) -> np.ndarray:
+@lru_cache(maxsize=16)
+def _nearest(count: int, taps: int, scale: float, source_count: int) -> np.ndarray:
+    """(taps, count) nearest row or column of the source to each sample; the same every frame."""
+    places = ((_tap_positions(count, taps) + 0.5) * scale - 0.5).round()
+    return np.clip(places, 0, source_count - 1).astype(np.int64)
+
+
+def _undistorted(
+    frame: DepthFrame, camera: Camera, width: int, height: int, taps: int
+) -> np.ndarray:
     """As `_read`, from a distorted image; 0 where the ray falls outside it."""
-    row, col, inside = _undistortion(frame.camera, frame.width, frame.height, camera, taps)
+    size = frame.width, frame.height
+    row, col, inside = _undistortion(frame.camera, size, camera, (width, height), taps)
     return np.where(inside, frame.depth_m[row, col], np.float32(0))
 
 
 @lru_cache(maxsize=4)
 def _undistortion(
-    source: Camera, source_width: int, source_height: int, camera: Camera, taps: int
+    source: Camera, source_size: tuple[int, int], camera: Camera, size: tuple[int, int], taps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row and column of the source for each tap, and whether it is inside; the same every frame."""
-    width = round(source_width * camera.fx / source.fx)
-    height = round(source_height * camera.fy / source.fy)
-    u, v = _tap_positions(width, taps), _tap_positions(height, taps)
-    pixels = source.project(camera.rays(np.stack(np.meshgrid(u, v), -1))).round()
-    inside = np.all((pixels >= 0) & (pixels < [source_width, source_height]), axis=-1)
+    u, v = (_tap_positions(count, taps) for count in size)
+    samples = np.stack(np.broadcast_arrays(u, v[:, :, None, None]), -1)
+    pixels = source.project(camera.rays(samples)).round()
+    inside = np.all((pixels >= 0) & (pixels < source_size), axis=-1)
     pixels = np.where(inside[..., None], pixels, 0).astype(np.int32)
     return pixels[..., 1], pixels[..., 0], inside
 
 
 def _lower_median(fine: np.ndarray) -> np.ndarray:
-    """(2 h, 2 w) readings to (h, w): the lower median of those of each four that are not 0."""
-    # Floats from 0 up are in the order of their bits, in which 0 can become the largest.
-    bits = fine.view(np.uint32) & np.uint32(0x7FFFFFFF)
+    """(2, h, 2, w) readings to (h, w): the lower median of those of each four that are not 0.
+
+    The readings are overwritten.
+    """
+    # Floats from 0 up are in the order of their bits, in which 0 can become the largest. All in
+    # place: memory that is fetched anew for every frame costs more than the arithmetic.
+    bits = fine.view(np.uint32)
+    bits &= np.uint32(0x7FFFFFFF)
     bits -= np.uint32(1)
-    low, high = np.minimum(bits[::2], bits[1::2]), np.maximum(bits[::2], bits[1::2])
-    lowest = np.minimum(low[:, ::2], low[:, 1::2])
+    low = np.minimum(bits[0], bits[1])
+    high = np.maximum(bits[0], bits[1], out=bits[1])
+    lowest = np.minimum(low[:, 0], low[:, 1])
     # The two in the middle, in no order; with three or four readings both are one.
-    inner = np.maximum(low[:, ::2], low[:, 1::2]), np.minimum(high[:, ::2], high[:, 1::2])
+    inner = np.maximum(low[:, 0], low[:, 1], out=low[:, 0]), np.minimum(high[:, 0], high[:, 1])
     reading = np.maximum(*inner) != np.uint32(0xFFFFFFFF)
-    return (np.where(reading, np.minimum(*inner), lowest) + np.uint32(1)).view(np.float32)
+    np.minimum(*inner, out=lowest, where=reading)
+    lowest += np.uint32(1)
+    return lowest.view(np.float32)
 
 
 def _field_of_view_message(frame: DepthFrame, focal_px: float) -> str:

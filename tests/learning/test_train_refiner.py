@@ -89,6 +89,19 @@ def test_wild_and_unknown_joints_do_not_count() -> None:
     assert refiner_loss(zero, zero, target, weight) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_best_guess_is_where_most_are_not_their_mean() -> None:
+    target = torch.zeros(10, 15, 3)
+    target[:3, :, 2] = 5.0  # three in ten are half a metre off, and nothing tells which
+    loss = {
+        z: refiner_loss(
+            torch.tensor([0.0, 0, z]).expand(10, 15, 3), torch.zeros(10, 15, 3), target,
+            torch.ones(10, 15, 1),
+        ) - 0.1 / 3 * ((target[..., 2] - z) ** 2).mean()  # the likelihood at sds of 1
+        for z in (0.0, 0.3, 1.5, 5.0)
+    }  # fmt: skip
+    assert loss[0.0] < loss[0.3] < loss[1.5] and loss[0.0] < loss[5.0]
+
+
 def test_saved_data_is_read_back(data: RefinerData, tmp_path: Path) -> None:
     data.save(tmp_path / "data.npz")
     loaded = RefinerData.load(tmp_path / "data.npz")

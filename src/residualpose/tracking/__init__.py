@@ -4,6 +4,7 @@ poses of a frame -> tracker (assignment, births, deaths) -> smoother (filter, bo
 """
 
 from residualpose.tracking.follower import Followed, Follower, follow, follow_stream
-from residualpose.tracking.tracker import Track, Tracker
+from residualpose.tracking.track import Track
+from residualpose.tracking.tracker import Tracker
 
 __all__ = ["Followed", "Follower", "Track", "Tracker", "follow", "follow_stream"]

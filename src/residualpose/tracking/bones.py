@@ -16,6 +16,13 @@ _ALIKE_S = 0.3
 _SETTLED_SD_M = 0.02
 """A length known so well pulls with half its force, a better known one with more."""
 _ROUNDS = 3
+_HABIT, _VARIETY = 0.04, 0.10
+"""Of a limb's length: the error that stays as long as somebody is seen from one side, and how much
+two people differ."""
+_MEASURED_SHARE = 0.2
+"""Of the error of a length as the joints tell it, what is found."""
+_ONE_LIMB = 2.0
+"""No limb alone tells more against two people being one."""
 
 
 @dataclass(slots=True)
@@ -64,6 +71,30 @@ class Bones:
         self.precision += weight
         self.total += weight * np.where(seen, length, 0.0)
 
+    def absorb(self, other: Bones) -> None:
+        """Take in what is known about the same person from another time."""
+        self.total = self.total + other.total
+        self.precision = self.precision + other.precision
+
+    def unlike(self, other: Bones) -> float:
+        """How much more likely these are two people's limbs than one's: log of the ratio.
+
+        Sides count together: of people in profile they are exchanged too often.
+        """
+        partner = _partners(self.skeleton)
+        own = self.precision + self.precision[partner]
+        its = other.precision + other.precision[partner]
+        known = (own > 0) & (its > 0)
+        own, its = np.where(known, own, 1.0), np.where(known, its, 1.0)
+        one_m = (self.total + self.total[partner]) / own
+        other_m = (other.total + other.total[partner]) / its
+        difference_m, length_m = one_m - other_m, (one_m + other_m) / 2
+        same_m2 = (_HABIT * length_m) ** 2 + _MEASURED_SHARE**2 * (1 / own + 1 / its)
+        two_m2 = same_m2 + (_VARIETY * length_m) ** 2
+        ratio = difference_m**2 / 2 * (1 / same_m2 - 1 / two_m2) - np.log(two_m2 / same_m2) / 2
+        alone = partner == np.arange(len(partner))
+        return float((np.minimum(ratio, _ONE_LIMB) * known * np.where(alone, 1.0, 0.5)).sum())
+
     def hold(self, joints_m: np.ndarray, variance_m2: np.ndarray) -> np.ndarray:
         """Joints (J, 3) moved so that limbs come near their lengths, the unsure end moving most.
 
@@ -85,3 +116,10 @@ class Bones:
                 joints[start] += share * pull
                 joints[end] -= (1 - share) * pull
         return joints
+
+
+def _partners(skeleton: Skeleton) -> np.ndarray:
+    """(L,) the limb on the other side; itself in the middle."""
+    places = {limb: place for place, limb in enumerate(skeleton.limbs)}
+    mirror = skeleton.mirror
+    return np.array([places[mirror[start], mirror[end]] for start, end in skeleton.limbs])

@@ -14,14 +14,15 @@ from residualpose.errors import UsageError
 from residualpose.frames import DepthFrame
 from residualpose.poses import Origin, Poses
 from residualpose.tracking.smoother import Smoother
-from residualpose.tracking.tracker import SURE_AFTER, Track, Tracker
+from residualpose.tracking.track import Track
+from residualpose.tracking.tracker import Tracker
 
 Payload = TypeVar("Payload")
 
 FRAME_S = 1 / 30
 """Time between frames that carry no time stamp."""
-LOOKAHEAD_FRAMES = 10
-"""Later frames that two-sided smoothing waits for: more change nothing that can be measured."""
+FORESIGHT_FRAMES = 30
+"""Later frames that recordings wait for: who came into sight is told by the limbs."""
 MAX_STRENGTH = 4.0
 
 
@@ -64,10 +65,9 @@ class Follower(Generic[Payload]):
         """
         if not 0 <= smooth <= MAX_STRENGTH:
             raise UsageError(f"smooth: expected 0 (off) to {MAX_STRENGTH:g}, got {smooth}")
-        ahead = LOOKAHEAD_FRAMES if smooth else SURE_AFTER - 1
-        self.lag_frames = 0 if live else ahead
+        self.lag_frames = 0 if live else FORESIGHT_FRAMES
         self._smooth = smooth
-        self._tracker = Tracker()
+        self._tracker = Tracker(self.lag_frames)
         self._smoothers: dict[Track, Smoother] = {}
         self._held: deque[_Held[Payload]] = deque()
         self._number = 0
@@ -117,7 +117,7 @@ class Follower(Generic[Payload]):
         joints = len(poses.skeleton.joints)
         for track in self._tracker.tracks:
             if track not in self._smoothers:
-                self._smoothers[track] = Smoother(poses.skeleton, self._smooth, self.lag_frames)
+                self._smoothers[track] = Smoother(track.bones, self._smooth, self.lag_frames)
         for track, smoother in self._smoothers.items():
             if (row := rows.get(track)) is not None:
                 found = poses.joints_m[row], poses.covariance_m2[row], poses.origin[row]

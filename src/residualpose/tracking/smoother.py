@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from residualpose.poses import Origin
-from residualpose.skeleton import NECK, Skeleton
+from residualpose.skeleton import NECK
 from residualpose.tracking.bones import Bones
 from residualpose.tracking.kalman import Belief, predict, smooth_back, update, update_velocity
 
@@ -24,6 +24,8 @@ _DOUBT = {Origin.NEIGHBOUR: 2.0, Origin.PRIOR: 4.0}
 """Noise of joints that were not measured, as a factor."""
 _FOLLOW_SD_M_S = 0.4
 """A guessed joint moves as its parent does, give or take."""
+LOOKAHEAD_FRAMES = 10
+"""Later frames that two-sided smoothing needs: more change nothing that can be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,9 @@ class Moment:
 class Smoother:
     """The steady joints of one person; `strength` scales how long the filter remembers."""
 
-    def __init__(self, skeleton: Skeleton, strength: float, lag_frames: int) -> None:
+    def __init__(self, bones: Bones, strength: float, lag_frames: int) -> None:
         self._moments: deque[Moment] = deque(maxlen=lag_frames + 1)
-        self._bones = Bones.unknown(skeleton)
+        self._bones, skeleton = bones, bones.skeleton
         self._diffusion = np.array([_diffusion(name) for name in skeleton.joints])
         # Time constants go with the fourth root of noise over diffusion.
         self._noise = (_FLICKER * strength**2) ** 2
@@ -69,13 +71,13 @@ class Smoother:
         parent_m_s = filtered.velocity_m_s[self._parent]
         filtered = update_velocity(filtered, parent_m_s, _FOLLOW_SD_M_S, guessed)
         self._moments.append(Moment(time_s, predicted, filtered))
-        self._bones.observe(joints, noise, origin, dt_s)
 
     def steady(self, frames_ago: int) -> tuple[np.ndarray, np.ndarray]:
         """Joints (J, 3) and their covariance (J, 3, 3) so many frames ago, by all seen since."""
-        moments = list(self._moments)
+        now = len(self._moments) - 1 - frames_ago
+        moments = list(self._moments)[now : now + LOOKAHEAD_FRAMES + 1]
         belief, later = moments[-1].filtered, moments[-1]
-        for moment in reversed(moments[len(moments) - 1 - frames_ago : -1]):
+        for moment in reversed(moments[:-1]):
             dt_s = later.time_s - moment.time_s
             belief, later = smooth_back(moment.filtered, later.predicted, belief, dt_s), moment
         covariance = belief.position_covariance_m2

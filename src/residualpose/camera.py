@@ -42,7 +42,7 @@ class Camera:
                     f"camera {field} must be a number of pixels, got {value!r}"
                 ) from None
             object.__setattr__(self, field, value)
-            if not np.isfinite(value) or abs(value) > 1e6:
+            if not abs(value) <= 1e6:
                 raise UsageError(f"camera {field} must be a finite number of pixels, got {value}")
         if self.fx <= 0 or self.fy <= 0:
             raise UsageError(
@@ -68,7 +68,9 @@ class Camera:
         points_m = np.asarray(points_m, dtype=np.float64)
         z = np.where(points_m[..., 2] > 0, points_m[..., 2], np.nan)
         x, y = self._distort(points_m[..., 0] / z, points_m[..., 1] / z)
-        return np.stack([x * self.fx + self.cx, y * self.fy + self.cy], axis=-1)
+        pixels = np.empty((*z.shape, 2))
+        pixels[..., 0], pixels[..., 1] = x * self.fx + self.cx, y * self.fy + self.cy
+        return pixels
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels (..., 2) to ray directions (..., 3) with z = 1, distortion removed."""
@@ -81,7 +83,9 @@ class Camera:
         for _ in range({0: 0, 8: 60}.get(len(self.distortion), 20)):
             xe, ye = self._distort(x, y)
             x, y = x + xd - xe, y + yd - ye
-        return np.stack([x, y, np.ones_like(x)], axis=-1)
+        rays = np.ones((*x.shape, 3))
+        rays[..., 0], rays[..., 1] = x, y
+        return rays
 
     def backproject(self, pixels: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
         """Pixels (..., 2) and z-depths (...) in metres to camera-frame points (..., 3)."""

@@ -37,6 +37,7 @@ MIN_JOINT_SCORE = 0.3
 such joints were right, 20 % after completion. Neck and torso stay: the prior needs them."""
 MIN_MEASURED = 4
 """A person with fewer joints whose depth was measured is not believed."""
+_ABSENT, _MEASURED = int(Origin.ABSENT), int(Origin.MEASURED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,9 @@ class Detector:
         index, absent = people.peak_index, (people.peak_index < 0) | weak
         found_px = frame.camera.project(grid_camera.rays(people.joints_px))
         joints_px = np.where(absent[..., None], np.nan, found_px)
-        origin = np.where(absent, Origin.ABSENT, _take(points.origin, index))
+        origin = np.where(absent, _ABSENT, _take(points.origin, index))
         believed = (people.person_score >= MIN_PERSON_SCORE) & (
-            (origin == Origin.MEASURED).sum(1) >= MIN_MEASURED
+            (origin == _MEASURED).sum(1) >= MIN_MEASURED
         )
         joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
         covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
@@ -180,7 +181,7 @@ class PoseEstimator:
             stages_m = tuple(to_convention(joints_m, self._convention) for joints_m in stages_m)
             joints_px = _moved_px(joints_px, frame.camera, refined.joints_m, stages_m[-1])
         lifted_m, completed_m, refined_m = stages_m
-        origin = np.where(np.isfinite(refined_m).all(-1), completed.origin, Origin.ABSENT)
+        origin = np.where(np.isfinite(refined_m).all(-1), completed.origin, _ABSENT)
         found = np.isfinite(joints_px).all(-1, keepdims=True)
         poses = Poses(
             joints_px=np.where(found, joints_px, frame.camera.project(refined_m)),

@@ -54,22 +54,29 @@ def complete_people(
     joints = np.array(joints_m, dtype=np.float64).reshape(-1, JOINTS, 3)
     sources = np.array(origin, dtype=np.uint8).reshape(-1, JOINTS)
     covariance = np.array(joint_covariance_m2, dtype=np.float64).reshape(-1, JOINTS, 3, 3)
-    for person in range(len(joints)):
-        _complete_person(prior, joints[person], sources[person], covariance[person])
+    known = np.asarray(np.isfinite(covariance).all((-2, -1)))
+    measured_m2 = np.where(known[..., None, None], covariance, np.eye(3) * _MEASUREMENT_SD_M**2)
+    doubtful = _implausible(prior, joints, measured_m2)
+    trusted = np.asarray(np.isfinite(joints).all(-1)) & ~doubtful
+    enough = trusted[:, _TRUNK].sum(axis=1) >= _ENOUGH_TRUNK
+    for person in np.flatnonzero(enough & ~trusted.all(axis=1)):
+        _complete_person(
+            prior, joints[person], sources[person], covariance[person], measured_m2[person],
+            trusted[person], doubtful[person],
+        )  # fmt: skip
     return Completed(joints.astype(np.float32), sources, covariance.astype(np.float32))
 
 
 def _complete_person(
-    prior: LimbPrior, joints_m: np.ndarray, origin: np.ndarray, covariance_m2: np.ndarray
+    prior: LimbPrior,
+    joints_m: np.ndarray,
+    origin: np.ndarray,
+    covariance_m2: np.ndarray,
+    measured_m2: np.ndarray,
+    trusted: np.ndarray,
+    doubtful: np.ndarray,
 ) -> None:
-    """Complete one person's (15, ...) arrays in place."""
-    seen = np.isfinite(joints_m).all(-1)
-    known = np.asarray(np.isfinite(covariance_m2).all((-2, -1)))
-    measured_m2 = np.where(known[:, None, None], covariance_m2, np.eye(3) * _MEASUREMENT_SD_M**2)
-    doubtful = implausible_joints(prior, joints_m, measured_m2)
-    trusted = seen & ~doubtful
-    if trusted[_TRUNK].sum() < _ENOUGH_TRUNK or trusted.all():
-        return
+    """Complete the first three of one person's (15, ...) arrays in place."""
     filled, filled_m2 = prior.complete(np.where(trusted[:, None], joints_m, np.nan))
     placed = ~trusted & np.isfinite(filled).all(-1)
     for joint in np.flatnonzero(placed & doubtful):
@@ -104,38 +111,66 @@ def implausible_joints(
     The worst limb is judged first; of its two ends the outer one is dropped unless only the
     inner one explains the misfit (an elbow spoils two limbs, a hand one).
     """
+    return _implausible(prior, np.asarray(joints_m)[None], joint_covariance_m2[None])[0]
+
+
+def _implausible(
+    prior: LimbPrior, joints_m: np.ndarray, joint_covariance_m2: np.ndarray
+) -> np.ndarray:
+    """`implausible_joints` of P people: (P, 15)."""
+    limbs = limb_features(joints_m)
+    length_m, known = limbs[..., 3], ~np.isnan(limbs[..., 3])
+    ends = joint_covariance_m2[:, LIMB_FROM] + joint_covariance_m2[:, LIMB_TO]
+    direction = limbs[..., None, :3]
+    noise = (direction @ ends @ direction.swapaxes(-1, -2))[..., 0, 0] + _MEASUREMENT_SD_M**2
+    doubtful = np.zeros(joints_m.shape[:2], dtype=bool)
+    deviation = _length_deviation(prior, length_m, noise, known)
+    for person in np.flatnonzero(deviation.max(axis=1) > _LENGTH_GATE):
+        doubtful[person] = _dropped(
+            prior, length_m[person], noise[person], known[person], deviation[person]
+        )
+    return doubtful
+
+
+def _dropped(
+    prior: LimbPrior,
+    length_m: np.ndarray,
+    noise: np.ndarray,
+    known: np.ndarray,
+    deviation: np.ndarray,
+) -> np.ndarray:
+    """(15,) joints to drop one by one until none of (14,) limbs deviates too much."""
     doubtful = np.zeros(JOINTS, dtype=bool)
-    joints = np.array(joints_m, dtype=np.float64)
-    for _ in range(JOINTS):
-        deviation = _length_deviation(prior, joints, joint_covariance_m2)
-        worst = int(np.argmax(deviation))
-        if deviation[worst] <= _LENGTH_GATE:
-            break
-        left = []
-        for joint in (LIMB_TO[worst], LIMB_FROM[worst]):
-            without = joints.copy()
-            without[joint] = np.nan
-            remaining = _length_deviation(prior, without, joint_covariance_m2).max()
-            left.append(max(remaining, _LENGTH_GATE))
-        drop = LIMB_FROM[worst] if left[1] < left[0] else LIMB_TO[worst]
-        doubtful[drop] = True
-        joints[drop] = np.nan
+    while deviation.max() > _LENGTH_GATE:
+        worst = int(deviation.argmax())
+        ends = np.array([LIMB_TO[worst], LIMB_FROM[worst]])
+        touched = (ends[:, None] == LIMB_FROM) | (ends[:, None] == LIMB_TO)
+        left = _length_deviation(prior, length_m, noise, known & ~touched)
+        outer, inner = np.maximum(left.max(axis=1), _LENGTH_GATE)
+        drop = int(inner < outer)
+        doubtful[ends[drop]] = True
+        known, deviation = known & ~touched[drop], left[drop]
     return doubtful
 
 
 def _length_deviation(
-    prior: LimbPrior, joints_m: np.ndarray, joint_covariance_m2: np.ndarray
+    prior: LimbPrior, length_m: np.ndarray, noise: np.ndarray, known: np.ndarray
 ) -> np.ndarray:
-    """Deviation (14,) of each limb's length from what the others say, in standard deviations."""
-    limbs = limb_features(joints_m)
-    known = np.flatnonzero(~np.isnan(limbs[:, 3]))
-    direction = limbs[known, :3]
-    ends = joint_covariance_m2[LIMB_FROM[known]] + joint_covariance_m2[LIMB_TO[known]]
-    noise = np.einsum("la,lab,lb->l", direction, ends, direction) + _MEASUREMENT_SD_M**2
+    """Deviation of each limb's length from what the others say, in standard deviations.
+
+    Args:
+        prior: says how long limbs are.
+        length_m: (14,) or (P, 14).
+        noise: variance of each length.
+        known: (P, 14), limbs to look at; others tell nothing, and deviate by 0.
+    """
     mean, covariance = prior.length_statistics()
-    precision = np.linalg.inv(covariance[known[:, None], known] + np.diag(noise))
+    own = np.eye(len(mean), dtype=bool)
+    both = known[:, :, None] & known[:, None]
+    # Limbs to leave out stay in the matrix, but with no tie to the others.
+    spread = np.where(both, covariance, 0.0)
+    spread[:, own] += np.where(known, noise, 1.0)
+    precision = np.linalg.inv(spread)
+    residual = precision @ np.where(known, length_m - mean, 0.0)[..., None]
     # Leave-one-out residual of a Gaussian: (S^-1 r)_i / (S^-1)_ii, with variance 1 / (S^-1)_ii.
-    deviation = np.zeros(len(limbs))
-    residual = precision @ (limbs[known, 3] - mean[known])
-    deviation[known] = np.abs(residual) / np.sqrt(np.diag(precision))
-    return deviation
+    return np.abs(residual[..., 0]) / np.sqrt(precision[:, own])

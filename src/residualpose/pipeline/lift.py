@@ -8,6 +8,7 @@ and the weighted median of the opinions survives holes, edges, and cells that sh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,9 @@ _AGREE_M = 0.12
 """Opinions this close to the median count as agreeing with it."""
 _SURFACE_TO_JOINT_M = (-0.08, 0.22)
 """Where a joint lies behind the surface it is seen under; farther behind, something hides it."""
+_ABSENT, _MEASURED, _NEIGHBOUR = (
+    int(origin) for origin in (Origin.ABSENT, Origin.MEASURED, Origin.NEIGHBOUR)
+)
 _DEPTH_SD_M = 0.02
 _LATERAL_SD_CELLS = (0.4, 1.5)
 """Standard deviation of a candidate of score 1, and what a score of 0 adds to it."""
@@ -60,7 +64,7 @@ def lift(
         rest = Peaks(peaks.joint[unknown], peaks.xy_px[unknown], peaks.score[unknown])
         far_z, far_spread, _ = _vote(rest, part_maps, offset_m, surface_m, _RADIUS_CELLS[1])
         z[unknown], spread[unknown] = far_z, 3 * far_spread + 0.05
-        origin[unknown] = np.where(np.isnan(far_z), Origin.ABSENT, Origin.NEIGHBOUR)
+        origin[unknown] = np.where(np.isnan(far_z), _ABSENT, _NEIGHBOUR)
     points = grid_camera.backproject(peaks.xy_px, z)
     low, extra = _LATERAL_SD_CELLS
     lateral = (low + extra * (1 - peaks.score)) * z / grid_camera.fx
@@ -79,48 +83,58 @@ def _vote(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Depth (N,), spread (N,) of the opinions in metres, and origin (N,)."""
     height, width = surface_m.shape
-    around = np.arange(-radius, radius + 1)
-    centre = np.rint(peaks.xy_px).astype(np.int64)
-    col = centre[:, :1] + np.tile(around, len(around))
-    row = centre[:, 1:] + np.repeat(around, len(around))
+    across, down = _window(radius)
+    x, y = peaks.xy_px.T[..., None]
+    col = np.rint(x).astype(np.int64) + across
+    row = np.rint(y).astype(np.int64) + down
     inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
-    col, row = np.clip(col, 0, width - 1), np.clip(row, 0, height - 1)
-    joint = peaks.joint[:, None]
-    surface = surface_m[row, col]
-    offset = offset_m[joint, row, col] if offset_m is not None else np.zeros_like(surface)
+    np.minimum(np.maximum(col, 0, out=col), width - 1, out=col)
+    np.minimum(np.maximum(row, 0, out=row), height - 1, out=row)
+    cell = row * width + col
+    joint_cell = cell + (peaks.joint * (height * width))[:, None]
+    surface = surface_m.reshape(-1)[cell]
+    offset = offset_m.reshape(-1)[joint_cell] if offset_m is not None else np.zeros_like(surface)
     opinion = (surface + offset).astype(np.float64)
-    distance2 = ((np.stack([col, row], -1) - peaks.xy_px[:, None]) ** 2).sum(-1)
-    confidence = np.clip(part_maps[joint, row, col], 1e-3, 1) ** 2
-    weight = confidence * np.exp(-0.5 * distance2 / max(radius, 1) ** 2)
+    off_x, off_y = col - x, row - y
+    distance2 = off_x * off_x + off_y * off_y
+    confidence = np.minimum(np.maximum(part_maps.reshape(-1)[joint_cell], 1e-3), 1.0)
+    weight = confidence * confidence * np.exp(-0.5 * distance2 / max(radius, 1) ** 2)
     weight = np.where(inside & (surface > 0), weight, 0.0)
     z = _weighted_median(opinion, weight)
-    total = np.maximum(weight.sum(1), 1e-12)
+    total = np.maximum(weight.sum(axis=1), 1e-12)
     deviation = np.abs(opinion - z[:, None])
-    spread = np.minimum((weight * np.minimum(deviation, 0.5)).sum(1) / total, 0.3)
-    nearest = np.argmin(np.where(inside, distance2, np.inf), axis=1)[:, None]
-    under = np.take_along_axis(surface, nearest, 1)[:, 0]
+    spread = np.minimum((weight * np.minimum(deviation, 0.5)).sum(axis=1) / total, 0.3)
+    nearest = np.where(inside, distance2, np.inf).argmin(axis=1)
+    under = surface[np.arange(len(surface)), nearest]
     behind = z - under
-    agreeing = (weight * (deviation < _AGREE_M)).sum(1) > 0.5 * total
+    agreeing = (weight * (deviation < _AGREE_M)).sum(axis=1) > 0.5 * total
     low, high = _SURFACE_TO_JOINT_M
     measured = (under > 0) & (behind > low) & (behind < high) & agreeing
-    origin = np.where(measured, Origin.MEASURED, Origin.NEIGHBOUR)
-    return z, spread, np.where(np.isnan(z), Origin.ABSENT, origin)
+    origin = np.where(measured, _MEASURED, _NEIGHBOUR)
+    return z, spread, np.where(np.isnan(z), _ABSENT, origin)
+
+
+@lru_cache(maxsize=4)
+def _window(radius: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows of the cells around a centre, (2 radius + 1)^2 each."""
+    around = np.arange(-radius, radius + 1)
+    return np.tile(around, len(around)), np.repeat(around, len(around))
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted median of each row; NaN where all weights are 0."""
+    row = np.arange(len(values))
     order = np.argsort(values, axis=1)
-    ordered = np.take_along_axis(weights, order, 1)
-    running = np.cumsum(ordered, axis=1)
-    half = running[:, -1:] / 2
-    at = np.argmax(running >= np.maximum(half, 1e-12), axis=1)[:, None]
-    picked = np.take_along_axis(np.take_along_axis(values, order, 1), at, 1)[:, 0]
-    return np.where(half[:, 0] > 0, picked, np.nan)
+    running = weights[row[:, None], order].cumsum(axis=1)
+    half = running[:, -1] / 2
+    at = (running >= np.maximum(half, 1e-12)[:, None]).argmax(axis=1)
+    return np.where(half > 0, values[row, order[row, at]], np.nan)
 
 
 def _ray_covariance(points_m: np.ndarray, lateral_m: np.ndarray, along_m: np.ndarray) -> np.ndarray:
     """(N, 3, 3) with sd `along_m` in the viewing direction and `lateral_m` across it."""
-    ray = points_m / np.linalg.norm(points_m, axis=-1, keepdims=True)
-    outer = ray[..., :, None] * ray[..., None, :]
-    lateral2, along2 = lateral_m[:, None, None] ** 2, along_m[:, None, None] ** 2
-    return lateral2 * np.eye(3) + (along2 - lateral2) * outer
+    length = np.sqrt((points_m * points_m).sum(axis=1))
+    ray = points_m / length[:, None]
+    outer = ray[:, :, None] * ray[:, None]
+    lateral2 = lateral_m * lateral_m
+    return lateral2[:, None, None] * np.eye(3) + (along_m**2 - lateral2)[:, None, None] * outer

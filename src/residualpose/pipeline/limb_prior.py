@@ -32,7 +32,7 @@ _UNIT_SD = 0.02
 def limb_features(joints_m: np.ndarray) -> np.ndarray:
     """Unit direction and length of every limb, (..., 15, 3) -> (..., 14, 4); NaN where unknown."""
     vector = joints_m[..., LIMB_TO, :] - joints_m[..., LIMB_FROM, :]
-    length = np.linalg.norm(vector, axis=-1, keepdims=True)
+    length = np.sqrt((vector * vector).sum(axis=-1, keepdims=True))
     length = np.where(length > 1e-3, length, np.nan)
     return np.concatenate([vector / length, length], axis=-1)
 
@@ -247,9 +247,10 @@ def _close_loops(
     state, gain, jacobian = mean, np.empty(0), np.empty(0)
     for _ in range(5):
         limbs = state.reshape(LIMBS, 4)
-        norm = np.maximum(np.linalg.norm(limbs[walked, :3], axis=-1), 1e-6)
+        direction = limbs[walked, :3]
+        norm = np.maximum(np.sqrt((direction * direction).sum(axis=-1)), 1e-6)
         units = np.zeros((len(walked), LIMBS, 4))
-        units[unit_rows, walked, :3] = limbs[walked, :3] / norm[:, None]
+        units[unit_rows, walked, :3] = direction / norm[:, None]
         sums = (paths.loop @ (limbs[:, :3] * limbs[:, 3:])).ravel()
         jacobian = np.concatenate(
             [_sum_jacobian(paths.loop, limbs).reshape(-1, FEATURES), units.reshape(-1, FEATURES)]

@@ -21,7 +21,8 @@ N_JOINTS = len(ITOP15.joints)
 N_FEATURES = N_JOINTS * 3 + N_JOINTS * 6 + 1
 POSITION_SCALE_M = 0.5
 RESIDUAL_SCALE_M = 0.1
-_TRUNK = (NECK, TORSO, R_SHOULDER, L_SHOULDER, R_HIP, L_HIP)
+_TRUNK = np.array([NECK, TORSO, R_SHOULDER, L_SHOULDER, R_HIP, L_HIP])
+_MEASURED, _NEIGHBOUR = int(Origin.MEASURED), int(Origin.NEIGHBOUR)
 _SD_LIMITS_M = (0.003, 1.0)
 
 
@@ -99,23 +100,22 @@ def features(
     Joint positions, then of each joint its score, known / measured / neighbour flags and standard
     deviations across and along the ray (metres, log scale); last, the root's distance.
     """
-    people = len(joints_m)
-    known = np.isfinite(joints_m).all(-1)
-    position = np.nan_to_num(frames.inward(joints_m)) / POSITION_SCALE_M
+    known = np.asarray(np.isfinite(joints_m).all(-1))
+    position = np.where(known[..., None], frames.inward(joints_m), 0.0) / POSITION_SCALE_M
     R = frames.R_camera_ray[:, None]
-    variance = (R * (np.nan_to_num(covariance_m2) @ R)).sum(-2)  # the diagonal of R^T C R
-    across, along = variance[..., :2].mean(-1), variance[..., 2]
-    spread = np.log(np.sqrt(np.clip(np.stack([across, along]), 1e-4, 1.0)) / 0.05)
-    parts = [
-        position.reshape(people, -1),
-        joint_score,
-        known,
-        origin == Origin.MEASURED,
-        origin == Origin.NEIGHBOUR,
-        *(spread * known),
-        np.linalg.norm(frames.root_m, axis=-1, keepdims=True) / 3 - 1,
-    ]
-    return np.concatenate([np.asarray(p, np.float32).reshape(people, -1) for p in parts], axis=1)
+    covariance_m2 = np.where(np.isnan(covariance_m2), 0.0, covariance_m2)
+    variance = (R * (covariance_m2 @ R)).sum(-2)  # the diagonal of R^T C R
+    across, along = (variance[..., 0] + variance[..., 1]) / 2, variance[..., 2]
+    spread = np.minimum(np.maximum(np.stack([across, along], axis=1), 1e-4), 1.0)
+    distance = np.sqrt((frames.root_m * frames.root_m).sum(-1))
+    x = np.empty((len(joints_m), N_FEATURES), np.float32)
+    x[:, : 3 * N_JOINTS] = position.reshape(len(x), -1)
+    of_joints = x[:, 3 * N_JOINTS : -1].reshape(len(x), 6, N_JOINTS)
+    of_joints[:, 0], of_joints[:, 1] = joint_score, known
+    of_joints[:, 2], of_joints[:, 3] = origin == _MEASURED, origin == _NEIGHBOUR
+    of_joints[:, 4:] = np.log(np.sqrt(spread) / 0.05) * known[:, None]
+    x[:, -1] = distance / 3 - 1
+    return x
 
 
 class Refiner:
@@ -147,7 +147,7 @@ class Refiner:
             frames = RayFrames.of(joints[rows])
             x = features(frames, joints[rows], joint_score[rows], origin[rows], covariance[rows])
             residual, log_sd = (np.asarray(o) for o in self._session.run(None, {"features": x}))
-            known = np.all(np.isfinite(joints[rows]), axis=-1, keepdims=True)
+            known = np.asarray(np.isfinite(joints[rows]).all(axis=-1, keepdims=True))
             moved = joints[rows] + frames.turn_back(residual * RESIDUAL_SCALE_M)
             joints[rows] = np.where(known, moved, np.nan)
             spread = _covariance(frames, log_sd)
@@ -157,6 +157,7 @@ class Refiner:
 
 def _covariance(frames: RayFrames, log_sd: np.ndarray) -> np.ndarray:
     """(P, 15, 3, 3) from log standard deviations (P, 15, 3) in the ray frame, unit 0.1 m."""
-    variance = np.clip(np.exp(log_sd) * RESIDUAL_SCALE_M, *_SD_LIMITS_M) ** 2
+    low, high = _SD_LIMITS_M
+    variance = np.minimum(np.maximum(np.exp(log_sd) * RESIDUAL_SCALE_M, low), high) ** 2
     R = frames.R_camera_ray[:, None]
     return (R * variance[:, :, None]) @ R.swapaxes(-1, -2)

@@ -97,19 +97,19 @@ CONVENTIONS: dict[str, Convention] = {
     "itop": Convention(
         # Fitted by scripts/fit_convention.py on 60 development frames of ITOP's side test set,
         {
-            "head": Shift(0.025, 0.000, -0.003),
-            "neck": Shift(-0.031, 0.000, -0.042),
-            "shoulder": Shift(-0.003, -0.015, -0.039),
-            "elbow": Shift(0.008, 0.000, -0.051),
-            "hand": Shift(0.040, 0.000, -0.015),
-            "torso": Shift(-0.003, 0.000, -0.067),
-            "hip": Shift(0.035, -0.009, -0.043),
-            "knee": Shift(0.031, 0.000, -0.035),
-            "foot": Shift(0.036, 0.000, -0.054),
+            "head": Shift(0.026, 0.000, -0.003),
+            "neck": Shift(-0.033, 0.000, -0.043),
+            "shoulder": Shift(-0.004, -0.014, -0.043),
+            "elbow": Shift(0.014, 0.000, -0.056),
+            "hand": Shift(0.039, 0.000, -0.009),
+            "torso": Shift(-0.009, 0.000, -0.062),
+            "hip": Shift(0.029, -0.008, -0.047),
+            "knee": Shift(0.034, 0.000, -0.037),
+            "foot": Shift(0.030, 0.000, -0.059),
         },
         # and on the same 60 moments of the top set, whose labels are the side camera's, moved as
         # if the top camera looked straight down from where it was meant to hang.
-        Registration(0.084, 1.092, 0.116, -0.099),
+        Registration(0.095, 1.073, 0.129, -0.079),
     ),
     # From the mean limb lengths of the release's Panoptic statistics against our bodies'.
     "panoptic": Convention(

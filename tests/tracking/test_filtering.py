@@ -9,7 +9,7 @@ from residualpose.poses import Origin
 from residualpose.skeleton import ITOP15
 from residualpose.tracking.assignment import assign
 from residualpose.tracking.bones import Bones
-from residualpose.tracking.kalman import first_belief, predict, smooth_back, update
+from residualpose.tracking.kalman import Belief, first_belief, predict, smooth_back, update
 
 
 def test_an_unmoved_point_becomes_known_as_the_mean_of_its_measurements() -> None:
@@ -26,13 +26,13 @@ def test_an_unmoved_point_becomes_known_as_the_mean_of_its_measurements() -> Non
 def test_backwards_smoothing_meets_the_line_that_the_filter_found_late() -> None:
     noise = np.tile(1e-4 * np.eye(3), (1, 1, 1))
     at = [np.array([[0.05 * i, 0.0, 2.0]]) for i in range(10)]
-    beliefs, foretold = [first_belief(at[0], noise)], [None]
+    beliefs, foretold = [first_belief(at[0], noise)], list[Belief]()
     for point in at[1:]:
         foretold.append(predict(beliefs[-1], 1 / 30, np.ones(1)))
         beliefs.append(update(foretold[-1], point, noise))
     later = beliefs[-1]
     for i in range(8, -1, -1):
-        later = smooth_back(beliefs[i], foretold[i + 1], later, 1 / 30)
+        later = smooth_back(beliefs[i], foretold[i], later, 1 / 30)
     np.testing.assert_allclose(later.position_m, at[0], atol=2e-3)
     np.testing.assert_allclose(later.velocity_m_s[0, 0], 1.5, atol=0.1)
     assert beliefs[0].velocity_m_s[0, 0] == 0

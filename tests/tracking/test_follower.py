@@ -25,9 +25,9 @@ def found(places_m: list[list[float]], rng: np.random.Generator, sd_m: float = 0
     )  # fmt: skip
 
 
-def followed(frames: list[Poses], **options: float) -> list[Poses]:
+def followed(frames: list[Poses], smooth: float = 0.0, live: bool = False) -> list[Poses]:
     timed = ((None, poses, i / 30) for i, poses in enumerate(frames))
-    return [one.poses for one in follow(timed, **options)]
+    return [one.poses for one in follow(timed, smooth, live)]
 
 
 def crossing(hidden: range = range(0)) -> list[Poses]:

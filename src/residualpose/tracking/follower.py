@@ -32,6 +32,7 @@ class _Held(Generic[Payload]):
     poses: Poses
     tracks: list[Track | None]
     number: int
+    time_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Follower(Generic[Payload]):
         tracks = self._tracker.step(poses, now)
         if self._smooth:
             self._see(poses, tracks, now)
-        self._held.append(_Held(payload, poses, tracks, self._number))
+        self._held.append(_Held(payload, poses, tracks, self._number, now))
         self._number += 1
         if len(self._held) > self.lag_frames:
             yield self._ready(self._held.popleft())
@@ -128,6 +129,9 @@ class Follower(Generic[Payload]):
 
     def _ready(self, held: _Held[Payload]) -> Followed[Payload]:
         sure = {row: t for row, t in enumerate(held.tracks) if t is not None and t.id >= 0}
+        if self.lag_frames and not self._smooth:
+            # Steady joints are put right by the frames around; these would be another person's.
+            sure = {row: t for row, t in sure.items() if not t.way.strays(held.time_s)}
         kept, named = np.array(list(sure), np.int64), list(sure.values())
         ids = np.array([track.id for track in named], np.int64)
         poses = replace(held.poses[kept], person_id=ids)

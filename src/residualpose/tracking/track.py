@@ -8,6 +8,7 @@ import numpy as np
 
 from residualpose.tracking.bones import Bones
 from residualpose.tracking.kalman import Belief, update_velocity
+from residualpose.tracking.strays import Way
 
 SURE_AFTER = 3
 """Frames in which somebody new must be found to be believed."""
@@ -43,6 +44,8 @@ class Track:
     """Went out of sight behind somebody."""
     hidden_s: float = 0.0
     """How long ago."""
+    way: Way = field(default_factory=Way)
+    """Where the trunk was found lately, and where it was thought to be."""
     claims: dict[Track, float] = field(default_factory=dict)
     """Who this may be that was lost before, each with the cost of the way from there to here."""
 

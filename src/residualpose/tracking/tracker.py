@@ -10,9 +10,10 @@ from residualpose.poses import Poses
 from residualpose.tracking.assignment import assign, costs
 from residualpose.tracking.bones import Bones
 from residualpose.tracking.evidence import found_twice, has_room, trunk_centres
-from residualpose.tracking.kalman import first_belief, predict, update
+from residualpose.tracking.kalman import Belief, first_belief, predict, update
 from residualpose.tracking.newcomers import claim, who_is_who
 from residualpose.tracking.reentry import JUST_SEEN_M, LOST_M, behind, place_costs
+from residualpose.tracking.strays import Glance
 from residualpose.tracking.track import SURE_AFTER, VAGUE_DEPTH_SD_M, Track
 
 _SURE_SCORE = 0.35
@@ -52,6 +53,7 @@ class Tracker:
             time_s: Time of the frame; later than the one before.
         """
         dt_s = self._move_on(time_s)
+        predicted = {track: track.centre for track in self.tracks}
         found: list[Track | None] = [None] * len(poses)
         once = ~found_twice(poses)
         whole = once & np.isfinite(trunk_centres(poses)).all(-1)
@@ -66,6 +68,7 @@ class Tracker:
             if found[person] is None:
                 found[person] = self._born(poses, person, time_s, dt_s)
         self._miss(time_s, dt_s)
+        self._note(poses, found, predicted, time_s)
         self._settle(time_s)
         self.tracks = [track for track in self.tracks if _alive(track, time_s)]
         return found
@@ -164,6 +167,23 @@ class Tracker:
             if track.hides:
                 track.hidden_s += dt_s
                 track.shift(np.nan_to_num(way_m))
+
+    def _note(
+        self,
+        poses: Poses,
+        found: list[Track | None],
+        predicted: dict[Track, Belief],
+        time_s: float,
+    ) -> None:
+        """Keep where trunks were found and thought to be, for as long as frames wait."""
+        centre_m = trunk_centres(poses)
+        rows = {track: row for row, track in enumerate(found) if track is not None}
+        for track in self.tracks:
+            found_m = centre_m[rows[track]] if track in rows else np.full(3, np.nan)
+            before = predicted.get(track, track.centre)
+            track.way.glances.append(Glance(time_s, found_m, before, track.centre))
+            if len(track.way.glances) > self.foresight_frames + 1:
+                track.way.glances.popleft()
 
     def _born(self, poses: Poses, person: int, time_s: float, dt_s: float) -> Track:
         joints = poses.joints_m[person].astype(float), poses.covariance_m2[person].astype(float)

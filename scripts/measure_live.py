@@ -1,11 +1,11 @@
 """How fast `residualpose live` is with its page open in a browser, and whether its memory grows.
 
 Starts the command on a looped recording, opens the page in a headless Chromium (where there is one
-and playwright is installed) and prints a line of numbers. The recording is looped, so each frame
-is worked on anew.
+and playwright is installed) and prints a line of numbers each minute and one for the whole time.
+The recording is looped, so each frame is worked on anew.
 
 Example:
-  OMP_NUM_THREADS=2 python scripts/measure_live.py walk.npz --seconds 900
+  OMP_NUM_THREADS=2 python scripts/measure_live.py walk.npz --model small --seconds 900
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Options:
     """A recording."""
     seconds: float = 240.0
     """How long, after a warm-up of 20 s."""
+    model: str = "base"
+    """Name or folder of the model."""
     browser: bool = True
     """Open the page."""
     port: int = 8787
@@ -93,7 +95,7 @@ class Visitor:
 def serving(options: Options) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command on a looped recording, and the address of its page."""
     command = [sys.executable, "-m", "residualpose.cli.main", "live", options.source, "--loop",
-               "--port", str(options.port), "--speed", "100"]  # fmt: skip
+               "--model", options.model, "--port", str(options.port), "--speed", "100"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -115,22 +117,30 @@ def main(options: Options) -> None:
         visitor = Visitor(url) if options.browser else None
         wait = sleep if visitor is None else visitor.wait
         wait(WARM_UP_S)
-        before = np.zeros(2) if visitor is None else visitor.numbers()
-        start, memory = monotonic(), []
-        while monotonic() - start < options.seconds:
+        records = []
+        start = monotonic()
+        while not records or records[-1][0] < options.seconds:
             wait(5.0)
-            memory.append((monotonic() - start, resident_mb(process.pid)))
-        taken = monotonic() - start
-        drawn, shown = np.zeros(2) if visitor is None else (visitor.numbers() - before) / taken
+            counts = np.zeros(2) if visitor is None else visitor.numbers()
+            records.append((monotonic() - start, resident_mb(process.pid), *counts))
+            if len(records) % 12 == 0:
+                sys.stdout.write(_line(np.array(records[-12:])))
+                sys.stdout.flush()
         if visitor is not None:
             visitor.close()
-        times, held = np.array(memory).T
-        slope = np.polyfit(times / 60, held, 1)[0]
-        sys.stdout.write(
-            f"{taken:.0f} s, page drawn {drawn:.1f} times a second with {shown:.1f} new frames, "
-            f"memory {held[0]:.0f} MB at first, {held[-1]:.0f} MB at last, "
-            f"{slope:+.2f} MB a minute\n"
-        )
+        sys.stdout.write("in all: " + _line(np.array(records)))
+
+
+def _line(records: np.ndarray) -> str:
+    """What (N, 4) records of time, memory, pictures and frame numbers say."""
+    seconds, held_mb = records[:, 0], records[:, 1]
+    drawn, shown = (records[-1, 2:] - records[0, 2:]) / max(seconds[-1] - seconds[0], 1e-9)
+    growth = np.polyfit(seconds / 60, held_mb, 1)[0] if len(records) > 1 else 0.0
+    return (
+        f"to {seconds[-1]:.0f} s, page drawn {drawn:.1f} times a second with {shown:.1f} new "
+        f"frames, memory {held_mb[0]:.0f} MB at first, {held_mb[-1]:.0f} MB at last, "
+        f"{growth:+.2f} MB a minute\n"
+    )
 
 
 if __name__ == "__main__":

@@ -113,6 +113,8 @@ def resident_mb(process: int) -> float:
 
 def main(options: Options) -> None:
     """Measure and print."""
+    # A shell that starts this in the background has it ignore Ctrl-C, and so would the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with serving(options) as (process, url):
         visitor = Visitor(url) if options.browser else None
         wait = sleep if visitor is None else visitor.wait

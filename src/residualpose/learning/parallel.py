@@ -5,6 +5,7 @@ Everything here is the identity where the run has one process.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,12 @@ def joined_processes() -> Iterator[Processes]:
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield Processes(device, dist.get_rank(), dist.get_world_size())
+        # Whoever leaves first closes connections on which the others' threads may still listen.
+        dist.barrier()
     finally:
+        # A wrapped network waits in a cycle for the collector, and its gloo threads with it; left
+        # to the end of the process they now and then abort it.
+        gc.collect()
         dist.destroy_process_group()
 
 

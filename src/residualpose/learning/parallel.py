@@ -89,7 +89,7 @@ def joined_processes() -> Iterator[Processes]:
         dist.barrier()
     finally:
         # A wrapped network waits in a cycle for the collector, and its gloo threads with it; left
-        # to the end of the process they now and then abort it.
+        # to the end of the process they can abort it.
         gc.collect()
         dist.destroy_process_group()
 

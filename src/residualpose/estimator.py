@@ -210,7 +210,7 @@ class PoseEstimator:
             frames: any iterable, read as needed; at most workers + 1 frames are held.
             camera: camera of all frames, where these are arrays.
             workers: frames worked on at a time. Default: one a core, at most 8.
-            track: people keep their `person_id` from frame to frame; poses come 2 frames later.
+            track: people keep their `person_id` from frame to frame; poses come 10 frames later.
             smooth: people are tracked and their joints move steadily, by what came before and 10
                 frames after: 0 is off, 1 suits people who walk, 4 is the most.
         """

@@ -24,8 +24,6 @@ _DOUBT = {Origin.NEIGHBOUR: 2.0, Origin.PRIOR: 4.0}
 """Noise of joints that were not measured, as a factor."""
 _FOLLOW_SD_M_S = 0.4
 """A guessed joint moves as its parent does, give or take."""
-LOOKAHEAD_FRAMES = 10
-"""Later frames that two-sided smoothing needs: more change nothing that can be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Smoother:
     def steady(self, frames_ago: int) -> tuple[np.ndarray, np.ndarray]:
         """Joints (J, 3) and their covariance (J, 3, 3) so many frames ago, by all seen since."""
         now = len(self._moments) - 1 - frames_ago
-        moments = list(self._moments)[now : now + LOOKAHEAD_FRAMES + 1]
+        moments = list(self._moments)[now:]
         belief, later = moments[-1].filtered, moments[-1]
         for moment in reversed(moments[:-1]):
             dt_s = later.time_s - moment.time_s

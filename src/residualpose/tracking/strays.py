@@ -13,7 +13,6 @@ _STRAY_M = 0.2
 """A trunk found farther from its way is mostly one body made of two people."""
 _MOST_FRAMES = 6
 """Whoever strays for more frames on end may well be there, and is left out no longer."""
-_LOOKAHEAD_FRAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Way:
     def strays(self, time_s: float) -> bool:
         """Whether to leave the person out of a frame; to be asked once of each, in their order."""
         glances = [glance for glance in self.glances if glance.time_s >= time_s]
-        off_m = _off_m(glances[: _LOOKAHEAD_FRAMES + 1])
+        off_m = _off_m(glances)
         self._left_out = self._left_out + 1 if off_m > _STRAY_M else 0
         return 0 < self._left_out <= _MOST_FRAMES
 

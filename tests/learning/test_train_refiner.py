@@ -89,6 +89,16 @@ def test_wild_and_unknown_joints_do_not_count() -> None:
     assert refiner_loss(zero, zero, target, weight) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_joints_of_others_move_nothing_but_widen_the_doubt() -> None:
+    residual, log_sd = (torch.zeros(1, 15, 3, requires_grad=True) for _ in range(2))
+    target = torch.zeros(1, 15, 3)
+    target[0, 3, 0] = 10.0  # a metre
+    refiner_loss(residual, log_sd, target, torch.ones(1, 15, 1)).backward()
+    assert residual.grad is not None and log_sd.grad is not None
+    assert not residual.grad[0, 3].any()
+    assert log_sd.grad[0, 3, 0] < 0 < log_sd.grad[0, 4, 0]  # gradient descent: wider, narrower
+
+
 def test_the_best_guess_is_where_most_are_not_their_mean() -> None:
     target = torch.zeros(10, 15, 3)
     target[:3, :, 2] = 5.0  # three in ten are half a metre off, and nothing tells which

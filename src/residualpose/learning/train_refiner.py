@@ -21,6 +21,7 @@ from residualpose.pipeline.refine import (
 from residualpose.skeleton import ITOP15
 
 MAX_RESIDUAL_M = 0.8
+"""Joints farther off are not to be moved there: they are other people's, or exchanged."""
 _ROUND = 0.3
 """Distance, in units of 0.1 m, below which the Euclidean part of the loss is round."""
 
@@ -106,15 +107,23 @@ def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tenso
 
     The distance is Geman and McClure's, of 10 cm: joints that nothing tells to be decimetres off do
     not drag the others away, as they would if a mean were asked for. A little of the Euclidean
-    distance keeps those far off moving.
+    distance keeps those far off moving. Joints beyond `MAX_RESIDUAL_M` move nothing, but that there
+    are such makes the sds larger.
+
+    Args:
+        residual: (P, 15, 3) units of 0.1 m.
+        log_sd: (P, 15, 3) of sds in that unit.
+        target: (P, 15, 3) true residuals in that unit.
+        weight: (P, 15, 1), 0 where the truth or the joint is unknown.
     """
+    near = target.norm(dim=-1, keepdim=True) < MAX_RESIDUAL_M / RESIDUAL_SCALE_M
     error = target - residual
     squared = (error**2).sum(-1, keepdim=True)
     euclidean = torch.sqrt(squared + _ROUND**2) - _ROUND
     distance = 3 * squared / (squared + 1) + 0.5 * euclidean
     left = error.detach()
     likelihood = (log_sd + 0.5 * (left * torch.exp(-log_sd)) ** 2).sum(-1, keepdim=True)
-    return ((distance + 0.2 * likelihood) * weight).sum() / weight.sum().clamp_min(1) / 3
+    return ((distance * near + 0.2 * likelihood) * weight).sum() / weight.sum().clamp_min(1) / 3
 
 
 def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,12 +135,11 @@ def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
     )
     target = frames.inward(data.truth_m[rows]) - frames.inward(joints)
     known = np.isfinite(target).all(-1, keepdims=True)
-    near = np.linalg.norm(np.nan_to_num(target), axis=-1, keepdims=True) < MAX_RESIDUAL_M
     target = np.nan_to_num(target) / RESIDUAL_SCALE_M
     return (
         torch.from_numpy(x),
         torch.from_numpy(target.astype(np.float32)),
-        torch.from_numpy((known & near).astype(np.float32)),
+        torch.from_numpy(known.astype(np.float32)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
     from residualpose.synthetic.bodies import BodyBank
     from residualpose.synthetic.shards import Cast
+
+
+def pytest_sessionstart() -> None:
+    """Tests send Ctrl-C to commands, which a shell that starts tests in the background ignores."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from residualpose.poses import Origin, Poses
     from residualpose.skeleton import ITOP15, Skeleton
     from residualpose.sources import open_source
+    from residualpose.uncertainty import ellipsoid_radius
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "Skeleton",
     "ITOP15",
     "LimbPrior",
+    "ellipsoid_radius",
     "group_people",
     "open_source",
     "ResidualPoseError",
@@ -59,6 +61,7 @@ _HOMES = {
     "Skeleton": "skeleton",
     "ITOP15": "skeleton",
     "LimbPrior": "pipeline.complete",
+    "ellipsoid_radius": "uncertainty",
     "group_people": "pipeline.group",
     "open_source": "sources",
     "ResidualPoseError": "errors",

@@ -41,7 +41,8 @@ class Poses:
     origin: np.ndarray
     """(P, J) uint8 of `Origin`."""
     covariance_m2: np.ndarray
-    """(P, J, 3, 3) float32 square metres, camera frame; NaN where unknown."""
+    """(P, J, 3, 3) float32 square metres, camera frame; NaN where unknown. Errors have heavier
+    tails than a Gaussian: `residualpose.ellipsoid_radius(0.95)` standard deviations hold 95 %."""
     camera: Camera
     """Camera of the input image."""
     skeleton: Skeleton = ITOP15

@@ -19,7 +19,9 @@ from residualpose.evaluation.calibration import (
 def drawn() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     root = rng.normal(0, 0.03, (2000, 15, 3, 3))
-    error_m = np.einsum("njab,njb->nja", root, rng.normal(size=(2000, 15, 3)))
+    # Student's t with 5 degrees of freedom, of unit variance.
+    unit = rng.normal(size=(2000, 15, 3)) * np.sqrt(3 / rng.chisquare(5, (2000, 15, 1)))
+    error_m = np.einsum("njab,njb->nja", root, unit)
     return error_m, (root @ root.swapaxes(-1, -2)).astype(np.float32)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from residualpose.poses import Origin
+from residualpose.uncertainty import ellipsoid_radius
 
 LEVELS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 """Shares that the ellipsoids of the curve promise."""
@@ -30,25 +29,14 @@ class Calibration:
         known = distance2[np.isfinite(distance2)]
         if not len(known):
             return cls(0, float("nan"), float("nan"), float("nan"))
-        factor = np.sqrt(np.quantile(known, 0.68) / ellipsoid_size(0.68))
+        factor = np.sqrt(np.quantile(known, 0.68)) / ellipsoid_radius(0.68)
         return cls(len(known), inside(known, 0.68), inside(known, 0.95), float(factor))
-
-
-@lru_cache
-def ellipsoid_size(level: float) -> float:
-    """Squared Mahalanobis distance within which this share of a 3D Gaussian lies, 0 < level < 1."""
-    low, high = 0.0, 200.0  # beyond lies less than a double can tell from 1
-    for _ in range(60):
-        size = (low + high) / 2
-        share = math.erf(math.sqrt(size / 2)) - math.sqrt(2 * size / math.pi) * math.exp(-size / 2)
-        low, high = (size, high) if share < level else (low, size)
-    return size
 
 
 def inside(distance2: np.ndarray, level: float) -> float:
     """Share of the known distances inside the ellipsoid that promises `level`."""
     known = distance2[np.isfinite(distance2)]
-    return float((known <= ellipsoid_size(level)).mean()) if len(known) else float("nan")
+    return float((known <= ellipsoid_radius(level) ** 2).mean()) if len(known) else float("nan")
 
 
 def squared_distances(error_m: np.ndarray, covariance_m2: np.ndarray) -> np.ndarray:

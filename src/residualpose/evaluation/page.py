@@ -33,7 +33,8 @@ _NOTES = {
     "MPJPE, PA-MPJPE": "mean distance of the joints that were found, before and after the best "
     "turn, shift and scale of each person; recall is the share of joints found",
     "ellipsoids": "share of true joints inside the region that the covariance says holds 68 % or "
-    "95 %; below the diagonal the model is too sure, above it too careful",
+    "95 %, taking errors for Student's t with 5 degrees of freedom; below the "
+    "diagonal the model is too sure, above it too careful",
     "OKS AP": "COCO's keypoint AP in the image, with COCO's constants and 0.53 of the joints' box "
     "as area",
     "heading": "angle about the trunk between where a person faces and the camera: frontal up to "

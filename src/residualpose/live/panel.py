@@ -72,7 +72,7 @@ class Panel:
             self.depth = gui.add_checkbox("Depth points", True)
             self.point_mm = gui.add_slider("Point size, mm", 2, 40, 1, 9)
             self.uncertainty = gui.add_checkbox(
-                "Uncertainty", False, hint="Ellipsoids of two standard deviations around each joint"
+                "Uncertainty", False, hint="Ellipsoids of two standard deviations hold four in five"
             )
             gui.add_html(_LEGEND)
 

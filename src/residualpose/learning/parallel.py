@@ -94,26 +94,6 @@ def joined_processes() -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-class _Sum(torch.autograd.Function):
-    """Sum over the processes; its gradient is the sum of theirs."""
-
-    @staticmethod
-    def forward(ctx: object, value: Tensor) -> Tensor:
-        total = value.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: object, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _mean(value: Tensor) -> Tensor:
-    return cast(Tensor, _Sum.apply(value)) / dist.get_world_size()
-
-
 class SharedBatchNorm2d(nn.BatchNorm2d):
     """Batch norm over the frames of all processes, on any device (torch's own needs CUDA).
 
@@ -121,17 +101,14 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape; statistics in float32 or finer."""
+        """(B, C, H, W) -> the same shape; statistics as fine as the weights."""
         if not self.training:
             return super().forward(input)
-        x = input.to(torch.promote_types(input.dtype, torch.float32))
-        mean = _mean(x.mean((0, 2, 3)))
-        centred = x - mean[:, None, None]
-        variance = _mean(centred.square().mean((0, 2, 3)))
-        values = dist.get_world_size() * input.numel() // input.shape[1]
-        self._track(mean.detach(), variance.detach(), values)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+        values = input.numel() // input.shape[1]
+        mean, variance = _moments(input.detach(), self.weight.detach(), values)
+        self._track(mean, variance, values * dist.get_world_size())
+        normed = _Normed.apply(input, self.weight, self.bias, mean, variance, self.eps)
+        return cast(Tensor, normed)
 
     def _track(self, mean: Tensor, variance: Tensor, values: int) -> None:
         """Follow the statistics as BatchNorm2d does, by the unbiased variance."""
@@ -142,6 +119,50 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         momentum = self.momentum or 0.0
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(variance * (values / max(1, values - 1)), momentum)
+
+
+def _moments(x: Tensor, like: Tensor, values: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance (C,) over all processes, each of which holds so many values a channel."""
+    mean, unbiased = torch.zeros_like(like), torch.zeros_like(like)
+    torch.batch_norm_update_stats(x, mean, unbiased, 1.0)
+    mean, variance = mean.double(), unbiased.double() * ((values - 1) / values)
+    both = torch.stack([mean, variance + mean * mean])
+    dist.all_reduce(both)
+    mean, square = both / dist.get_world_size()
+    return mean.to(like.dtype), (square - mean * mean).clamp_min(0).to(like.dtype)
+
+
+class _Normed(torch.autograd.Function):
+    """Batch norm by given statistics, which depend on the frames of all processes."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float,
+    ) -> Tensor:  # fmt: skip
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.eps = eps  # pyright: ignore[reportAttributeAccessIssue]
+        return torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple:
+        x, weight, mean, variance = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
+        eps: float = ctx.eps  # pyright: ignore[reportAttributeAccessIssue]
+        # As if the statistics were constants ...
+        to_x, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0], x, weight, mean, variance, None, None, False, eps, [True, True, True]
+        )
+        # ... and what the frames of all processes do by them: a line in x for each channel.
+        both = torch.stack([to_weight, to_bias])
+        dist.all_reduce(both)
+        values = dist.get_world_size() * x.numel() // x.shape[1]
+        inverse = torch.rsqrt(variance + eps)
+        slope, height = weight * inverse / values * both
+        slope = slope * inverse
+        height = height - slope * mean
+        slope, height = (part.to(x.dtype)[:, None, None] for part in (slope, height))
+        to_x -= torch.addcmul(height, x, slope)
+        return to_x, to_weight, to_bias, None, None, None
 
 
 def share_norms(network: nn.Module) -> None:

@@ -26,8 +26,9 @@ from residualpose.learning.train_maps import MapsConfig, train_maps
 
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 config = MapsConfig(
-    (Share(data),), out, steps=int(sys.argv[3]), precision=sys.argv[4], batch=4, parts=2, shards=2,
-    first_shards=2, crop=Crop(48, 48, 4), warm_up=10, minutes_between_checkpoints=0.0,
+    (Share(data),), out, steps=int(sys.argv[3]), precision=sys.argv[4], norms=sys.argv[5],
+    batch=4, parts=2, shards=2, first_shards=2, crop=Crop(48, 48, 4), warm_up=10,
+    minutes_between_checkpoints=0.0,
     network=NetworkConfig(stem=4, widths=(8, 8), blocks=(1, 1), head=8),
 )
 losses = {}
@@ -46,6 +47,11 @@ def alone(script: Path, *arguments: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment())
 
 
+def together(script: Path, *arguments: object) -> subprocess.Popen[bytes]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.Popen([*torchrun, str(script), *map(str, arguments)], env=environment())
+
+
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("script") / "run.py"
@@ -56,10 +62,8 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_have_the_losses_of_one(
     tiny_shards: Path, script: Path, tmp_path: Path
 ) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    arguments = [tiny_shards, tmp_path / "two", 50, "float64"]
-    two = subprocess.Popen([*torchrun, str(script), *map(str, arguments)], env=environment())
-    assert alone(script, tiny_shards, tmp_path / "one", 50, "float64").wait(300) == 0
+    two = together(script, tiny_shards, tmp_path / "two", 50, "float64", "shared")
+    assert alone(script, tiny_shards, tmp_path / "one", 50, "float64", "shared").wait(300) == 0
     assert two.wait(300) == 0
     one, both = (json.loads((tmp_path / n / "losses.json").read_text()) for n in ("one", "two"))
     assert len(one) == len(both) == 50
@@ -71,13 +75,24 @@ def test_two_processes_have_the_losses_of_one(
     assert len((tmp_path / "two" / "log.jsonl").read_text().splitlines()) == 3
 
 
+def test_norms_of_their_own_see_half_the_batch(
+    tiny_shards: Path, script: Path, tmp_path: Path
+) -> None:
+    runs = {norms: tmp_path / norms for norms in ("shared", "own")}
+    for norms, out in runs.items():
+        assert together(script, tiny_shards, out, 3, "float64", norms).wait(300) == 0
+    shared, own = (json.loads((out / "losses.json").read_text())[0] for out in runs.values())
+    assert own == pytest.approx(shared, rel=0.1)
+    assert abs(own - shared) > 1e-6
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_run_killed_without_warning_ends_with_the_same_weights(
     precision: str, tiny_shards: Path, script: Path, tmp_path: Path
 ) -> None:
     steps, killed = 60, tmp_path / "killed"
-    straight = alone(script, tiny_shards, tmp_path / "straight", steps, precision)
-    process = alone(script, tiny_shards, killed, steps, precision)
+    straight = alone(script, tiny_shards, tmp_path / "straight", steps, precision, "shared")
+    process = alone(script, tiny_shards, killed, steps, precision, "shared")
     while not (killed / "checkpoint.pt").exists():
         assert process.poll() is None
         time.sleep(0.02)
@@ -85,7 +100,7 @@ def test_a_run_killed_without_warning_ends_with_the_same_weights(
     assert process.wait(60) == -signal.SIGKILL
     done = load_checkpoint(killed / "checkpoint.pt")["step"]
     assert 0 < done < steps
-    assert alone(script, tiny_shards, killed, steps, precision).wait(300) == 0
+    assert alone(script, tiny_shards, killed, steps, precision, "shared").wait(300) == 0
     assert straight.wait(300) == 0
     one, two = (load_checkpoint(p / "checkpoint.pt") for p in (tmp_path / "straight", killed))
     assert one["step"] == two["step"] == steps

@@ -3,14 +3,14 @@
     python scripts/measure_growth.py [FRAMES]        default 20000: eleven minutes of 30 a second
 
 Streams cut-outs of the sample frames, small so that an hour passes in minutes, over and over and
-prints, at ten points, the memory of the process (Linux) and what Python itself holds. Both must
-level off: the last half may add at most GROWTH_MB; else the exit status is 1.
+prints, at ten points, the memory of the process (Linux) and how many objects Python's collector
+follows. The last half may add at most GROWTH_MB; else the exit status is 1.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
-import tracemalloc
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -41,14 +41,12 @@ def main(count: int) -> int:
     samples = sorted(Path("src/residualpose/samples").glob("*.npz"))
     frames = [small(frame) for path in samples for frame in open_source(path)]
     estimate, process_mb = PoseEstimator(), []
-    tracemalloc.start()
     for number, _ in enumerate(estimate.stream(islice(cycle(frames), count), track=True), 1):
         if number % max(1, count // 10) == 0:
-            python_mb = tracemalloc.get_traced_memory()[0] / 2**20
+            gc.collect()
             process_mb.append(resident_mb())
-            sys.stdout.write(
-                f"{number:7d} frames: process {process_mb[-1]:.0f} MB, Python {python_mb:.2f} MB\n"
-            )
+            objects = len(gc.get_objects())
+            sys.stdout.write(f"{number:7d} frames: {process_mb[-1]:.0f} MB, {objects} objects\n")
             sys.stdout.flush()
     return int(process_mb[-1] - process_mb[len(process_mb) // 2] > GROWTH_MB)
 

@@ -27,19 +27,22 @@ def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
     considered = _most_supported(pieces)
     single = Groups.single(pieces, considered)
-    people, total = single.take(considered[:0]), 0.0
-    left = single
+    groups = _join(single.take(np.arange(len(considered))), pieces.affinity)
+    people, total = groups.take(groups.value > 0), 0.0
     while True:
-        groups = _join(people.beside(left), pieces.affinity)
-        found = groups.take(groups.value > 0)
-        if len(people.value) and np.array_equal(found.member, people.member):
-            return owners(people.member)
-        found = improve(pieces, found)
+        found = improve(pieces, people)
         worth = float(found.value.sum())
         if worth < total + _IMPROVEMENT:
             return owners(people.member)
         people, total = found, worth
-        left = single.take((owners(people.member) == NOBODY)[considered])
+        # No piece by itself has a better place now: only several together may.
+        left = _join(single.take((owners(people.member) == NOBODY)[considered]), pieces.affinity)
+        sets = left.take(left.member.sum(axis=1) > 1)
+        groups = _join(people.beside(sets), pieces.affinity)
+        groups = groups.take(groups.value > 0)
+        if np.array_equal(groups.member, people.member):
+            return owners(people.member)
+        people = groups
 
 
 def _most_supported(pieces: Pieces) -> np.ndarray:
@@ -51,7 +54,7 @@ def _most_supported(pieces: Pieces) -> np.ndarray:
 
 
 def _join(groups: Groups, affinity: np.ndarray) -> Groups:
-    """Joins groups that fit each other best, until none fit."""
+    """Joins groups that fit each other best, until none fit; the groups given are used up."""
     row = np.arange(len(groups.value))
     if len(row) < 2:
         return groups

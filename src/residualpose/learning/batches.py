@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from residualpose.learning.augment import Scene, look_again, mirror, resize
-from residualpose.synthetic.sensors import Sensor, sample_sensors, simulate
+from residualpose.learning.looks import sample_looks
+from residualpose.synthetic.sensors import Sensor, simulate
 from residualpose.synthetic.shards import MM, Shard, load_shard, shard_path
 
 
@@ -136,7 +137,7 @@ def make_batch(
             rendered = ~drawn.sensed.to(device)
         scene = resize(scene, rendered, rng)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
-    sensor = sample_sensors(size, generator)
+    sensor = sample_looks(scene, generator)
     if not sensor_noise:
         sensor = torch.full_like(sensor, int(Sensor.CLEAN))
     if drawn.sensed is not None:

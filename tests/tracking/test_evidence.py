@@ -7,7 +7,7 @@ import numpy as np
 from residualpose import Camera, Poses
 from residualpose.poses import Origin
 from residualpose.skeleton import NECK, R_ELBOW, R_HAND, R_SHOULDER, TORSO
-from residualpose.tracking.evidence import found_twice, has_room, trunk_centres
+from residualpose.tracking.evidence import apart, found_twice, has_room, trunk_centres
 from residualpose.tracking.reentry import JUST_SEEN_M, LOST_M, behind, place_costs
 from residualpose.tracking.tracker import Tracker
 
@@ -49,6 +49,28 @@ def test_only_whole_trunks_with_space_of_their_own_have_room() -> None:
     assert has_room(found).tolist() == [True, False, True, False]
     assert np.isnan(trunk_centres(found)[3]).all()
     assert has_room(people()).shape == (0,)
+
+
+def test_apart_is_who_stands_in_none_of_the_others() -> None:
+    found = people(at(0, 2.5), at(0.3, 2.5), at(1, 2.5), piece(0, 2.5))
+    assert apart(found, np.array([True, False, False, False])).tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert apart(found, np.zeros(4, bool)).all()
+
+
+def test_nobody_is_born_where_somebody_followed_was_found_the_worse_of_two_times() -> None:
+    tracker = Tracker()
+    for frame in range(10):
+        (walker,) = tracker.step(people(at(0, 2.5)), frame / 30)
+    halves = people(at(0.01, 2.5), at(0.32, 2.5), at(1.5, 2.5), scores=[0.31, 0.5, 0.5])
+    assert not found_twice(halves).any()
+    found = tracker.step(halves, 10 / 30)
+    assert found[0] is walker and found[1] is None
+    assert found[2] is not None and found[2] is not walker
 
 
 def test_sideways_is_likelier_than_away_and_nearer_than_farther() -> None:

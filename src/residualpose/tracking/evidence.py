@@ -49,6 +49,13 @@ def has_room(poses: Poses) -> np.ndarray:
     return room
 
 
+def apart(poses: Poses, others: np.ndarray) -> np.ndarray:
+    """(P,) whose trunk is not inside one of some others (P,) of the frame."""
+    centre_m = trunk_centres(poses)
+    away_m = np.linalg.norm(centre_m[:, None] - centre_m[others], axis=-1)
+    return ~(away_m < _ROOM_M).any(1)
+
+
 def _best_first(poses: Poses) -> list[int]:
     """Everybody who is whole comes before any piece."""
     piece = ~np.isfinite(trunk_centres(poses)).all(-1)

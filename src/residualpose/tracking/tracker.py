@@ -9,7 +9,7 @@ import numpy as np
 from residualpose.poses import Poses
 from residualpose.tracking.assignment import assign, costs
 from residualpose.tracking.bones import Bones
-from residualpose.tracking.evidence import found_twice, has_room, trunk_centres
+from residualpose.tracking.evidence import apart, found_twice, has_room, trunk_centres
 from residualpose.tracking.kalman import Belief, first_belief, predict, update
 from residualpose.tracking.newcomers import claim, who_is_who
 from residualpose.tracking.reentry import JUST_SEEN_M, LOST_M, behind, place_costs
@@ -64,9 +64,8 @@ class Tracker:
         self._match(poses, time_s, self.tracks, LOST_M, whole, sure, found)
         believed = [track for track in just if track.believed]
         self._match_pieces(poses, time_s, believed, once, sure, found)
-        for person in np.flatnonzero(sure).tolist():
-            if found[person] is None:
-                found[person] = self._born(poses, person, time_s, dt_s)
+        for person in _free(sure & apart(poses, _taken(found)), found):
+            found[person] = self._born(poses, person, time_s, dt_s)
         self._miss(time_s, dt_s)
         self._note(poses, found, predicted, time_s)
         self._settle(time_s)
@@ -226,6 +225,10 @@ def _alive(track: Track, time_s: float) -> bool:
     if track.id < 0:
         return track.believed or unseen_s <= _UNSURE_S
     return unseen_s - track.hidden_s <= _PATIENCE_S and unseen_s <= _HIDDEN_PATIENCE_S
+
+
+def _taken(found: list[Track | None]) -> np.ndarray:
+    return np.array([track is not None for track in found], bool)
 
 
 def _free(eligible: np.ndarray, found: list[Track | None]) -> list[int]:

@@ -97,19 +97,19 @@ CONVENTIONS: dict[str, Convention] = {
     "itop": Convention(
         # Fitted by scripts/fit_convention.py on 60 development frames of ITOP's side test set,
         {
-            "head": Shift(0.026, 0.000, -0.003),
-            "neck": Shift(-0.033, 0.000, -0.043),
-            "shoulder": Shift(-0.004, -0.014, -0.043),
-            "elbow": Shift(0.014, 0.000, -0.056),
+            "head": Shift(0.020, 0.000, -0.003),
+            "neck": Shift(-0.035, 0.000, -0.051),
+            "shoulder": Shift(0.001, -0.019, -0.049),
+            "elbow": Shift(0.005, 0.000, -0.054),
             "hand": Shift(0.039, 0.000, -0.009),
-            "torso": Shift(-0.009, 0.000, -0.062),
-            "hip": Shift(0.029, -0.008, -0.047),
-            "knee": Shift(0.034, 0.000, -0.037),
-            "foot": Shift(0.030, 0.000, -0.059),
+            "torso": Shift(-0.005, 0.000, -0.063),
+            "hip": Shift(0.032, -0.013, -0.050),
+            "knee": Shift(0.014, 0.000, -0.043),
+            "foot": Shift(0.016, 0.000, -0.062),
         },
         # and on the same 60 moments of the top set, whose labels are the side camera's, moved as
         # if the top camera looked straight down from where it was meant to hang.
-        Registration(0.095, 1.073, 0.129, -0.079),
+        Registration(0.085, 1.1, 0.122, -0.111),
     ),
     # From the mean limb lengths of the release's Panoptic statistics against our bodies'.
     "panoptic": Convention(

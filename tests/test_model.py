@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -32,8 +33,18 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_by_path(folder: Path, kind: type) -> None:
     model = ModelFolder.open(kind(folder))
     assert (model.name, model.focal_px, model.stride) == ("mine", 144.0, 2)
-    assert model.path == folder and model.sha256 == sha256_of(folder / "maps.onnx")
-    assert model.card["summary"] == "a test"
+    assert model.path == folder and model.card["summary"] == "a test"
+
+
+def test_another_file_makes_another_model(folder: Path) -> None:
+    sums = "".join(f"{sha256_of(folder / file)}  {file}\n" for file in FILES)
+    before = ModelFolder.open(folder).sha256
+    assert before == hashlib.sha256(sums.encode()).hexdigest()
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "refiner.onnx").write_bytes(b"residuals")
+    card["sha256"]["refiner.onnx"] = sha256_of(folder / "refiner.onnx")
+    (folder / "card.json").write_text(json.dumps(card))
+    assert ModelFolder.open(folder).sha256 != before
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:

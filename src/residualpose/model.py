@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -36,7 +37,7 @@ class ModelFolder:
     stride: int
     """Input pixels a map cell."""
     sha256: str
-    """Of maps.onnx; names the model in result files."""
+    """Of the list that `sha256sum` prints of its files; names the model in result files."""
     card: dict[str, object]
     """Everything card.json says."""
     skeleton: Skeleton = ITOP15
@@ -60,7 +61,7 @@ class ModelFolder:
                 )
         return cls(
             path, card["name"], float(card["focal_px"]), card["stride"],
-            card["sha256"]["maps.onnx"], card, _skeleton_of(path, card),
+            _sum_of(card["sha256"]), card, _skeleton_of(path, card),
         )  # fmt: skip
 
     @property
@@ -125,6 +126,11 @@ def _read_card(path: Path) -> dict:
             f"found those of {', '.join(card['sha256']) or 'no file'}"
         )
     return card
+
+
+def _sum_of(sums: Mapping[str, str]) -> str:
+    lines = "".join(f"{sums[file]}  {file}\n" for file in sorted(sums))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -9,8 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from residualpose.learning import batches  # noqa: E402
 from residualpose.learning.batches import Batch, Crop, FrameStore, make_batch  # noqa: E402
 from residualpose.synthetic.people import MAX_PEOPLE  # noqa: E402
+from residualpose.synthetic.sensors import Sensor  # noqa: E402
 from residualpose.synthetic.shards import MM, load_shard, shard_path  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -36,6 +38,19 @@ def test_a_batch_depends_on_seed_and_step_alone(tiny_shards: Path) -> None:
     assert same(make_batch(straight, 1, 3, 7, CPU), batches[1])
     assert not same(batches[0], batches[1])
     assert not same(make_batch(straight, 0, 3, 8, CPU), batches[0])
+
+
+def test_each_frame_gets_the_look_sampled_for_it(
+    tiny_shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_of(tiny_shards)
+    clean = make_batch(store, 0, 3, 7, CPU, sensor_noise=False)
+    assert not same(make_batch(store, 0, 3, 7, CPU), clean)
+    looks = torch.full((3,), int(Sensor.CLEAN))
+    monkeypatch.setattr(batches, "sample_looks", lambda scene, generator: looks)
+    assert same(
+        make_batch(store, 0, 3, 7, CPU), make_batch(store, 0, 3, 7, CPU, sensor_noise=False)
+    )
 
 
 def test_shards_join_one_by_one(tiny_shards: Path) -> None:

@@ -27,7 +27,7 @@ def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
     considered = _most_supported(pieces)
     single = Groups.single(pieces, considered)
-    groups = _join(single.take(np.arange(len(considered))), pieces.affinity)
+    groups = _join(single, pieces.affinity)
     people, total = groups.take(groups.value > 0), 0.0
     while True:
         found = improve(pieces, people)
@@ -54,10 +54,11 @@ def _most_supported(pieces: Pieces) -> np.ndarray:
 
 
 def _join(groups: Groups, affinity: np.ndarray) -> Groups:
-    """Joins groups that fit each other best, until none fit; the groups given are used up."""
+    """Joins groups that fit each other best, until none fit."""
     row = np.arange(len(groups.value))
     if len(row) < 2:
         return groups
+    groups = groups.take(row)  # a copy: what is joined is added up in place
     link = product(product(groups.member, affinity), groups.member.T)
     joints = joints_of(groups.evidence)
     clash = (joints @ joints.T > 0).astype(np.float32)

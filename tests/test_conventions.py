@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -76,7 +78,7 @@ def test_from_above_away_is_backwards(standing_m: np.ndarray) -> None:
 
 def test_labels_of_a_view_from_above_are_those_of_the_level_one(standing_m: np.ndarray) -> None:
     level = to_convention(standing_m[None], CONVENTIONS["itop"])[0]
-    moved = Convention(CONVENTIONS["itop"].shifts)
+    moved = replace(CONVENTIONS["itop"], overhead=Registration())
     above = to_convention(_from_above(standing_m)[None], moved)[0]
     expected = _from_above(level) + [0.0, 0.0, level[:, 1].max() - standing_m[:, 1].max()]
     # The level camera sees the feet from above by 17 degrees.
@@ -86,12 +88,12 @@ def test_labels_of_a_view_from_above_are_those_of_the_level_one(standing_m: np.n
 def test_labels_carried_over_lie_elsewhere_in_views_from_above_alone(
     standing_m: np.ndarray,
 ) -> None:
-    carried = Convention(overhead=Registration(0.1, 1.1, 0.2, -0.3))
+    carried = Convention(overhead=Registration(0.1, 0.2, -0.3))
     above_m = _from_above(standing_m)[None]
     assert from_above(above_m) == 1.0 and from_above(standing_m[None]) == 0.0
     np.testing.assert_allclose(to_convention(standing_m[None], carried)[0], standing_m, atol=1e-6)
     turn = Rotation.from_rotvec([0.1, 0.0, 0.0]).as_matrix()
-    expected = 1.1 * above_m @ turn.T + [0.0, 0.2, -0.3]
+    expected = above_m @ turn.T + [0.0, 0.2, -0.3]
     np.testing.assert_allclose(to_convention(above_m, carried), expected, atol=1e-6)
 
 
@@ -147,6 +149,15 @@ def test_what_is_missing_stays_missing_and_spoils_nothing_else(people_m: np.ndar
     np.testing.assert_array_equal(np.isnan(moved), np.isnan(people_m))
     assert np.isfinite(directions(people_m)).all()
     assert to_convention(np.zeros((0, 15, 3)), convention).shape == (0, 15, 3)
+
+
+def test_a_convention_with_a_body_gives_everyone_its_measures(people_m: np.ndarray) -> None:
+    itop = CONVENTIONS["itop"]
+    assert itop.body is not None
+    for size in (0.8, 1.2):
+        labels = to_convention(people_m * size, itop)
+        width = np.linalg.norm(labels[:, L_SHOULDER] - labels[:, R_SHOULDER], axis=-1)
+        np.testing.assert_allclose(width, itop.body.shoulders, atol=1e-5)
 
 
 def test_names_are_looked_up() -> None:

@@ -5,7 +5,8 @@ name: ITOP's lie near the surface that faces the camera, its neck lower, its hip
 convention moves each joint by a few constants: metres along the limb that leads to the joint
 (along the trunk for trunk joints), metres outwards to the joint's own side, and metres away from
 the labelling camera, which stood level and in front. Left and right share their constants. Where
-labels were carried over to a camera overhead, four more constants say where they came to lie.
+labels were carried over to a camera overhead, three more constants say where they came to lie; and
+where a tracker made them, they all have its body (label_body.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from residualpose.errors import UsageError
+from residualpose.label_body import LabelBody
 from residualpose.pipeline.body_frame import trunk_down, upright_frame
 from residualpose.skeleton import (
     HEAD,
@@ -70,17 +72,15 @@ class Registration:
 
     turn_rad: float = 0.0
     """About the camera's x axis; positive turns y towards z."""
-    scale: float = 1.0
-    """After the turn."""
     y_m: float = 0.0
-    """Added last, with `z_m`."""
+    """Added after the turn, with `z_m`."""
     z_m: float = 0.0
 
     def __call__(self, points_m: np.ndarray) -> np.ndarray:
         """(..., 3) points, camera frame, to where their labels lie; NaN stays NaN."""
         cosine, sine = np.cos(self.turn_rad), np.sin(self.turn_rad)
         turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-        return self.scale * points_m @ turn.T + [0.0, self.y_m, self.z_m]
+        return points_m @ turn.T + [0.0, self.y_m, self.z_m]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ class Convention:
     """By kind of joint (JOINT_KIND); kinds left out stay where they are."""
     overhead: Registration = Registration()
     """Of people seen from above, where those labels are another camera's."""
+    body: LabelBody | None = None
+    """What all of those labels have the measures of; None: everyone is labelled as they are."""
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -109,7 +111,11 @@ CONVENTIONS: dict[str, Convention] = {
         },
         # and on the same 60 moments of the top set, whose labels are the side camera's, moved as
         # if the top camera looked straight down from where it was meant to hang.
-        Registration(0.085, 1.1, 0.122, -0.111),
+        Registration(0.079, 0.092, 0.019),
+        # Means over 2280 labelled poses without images.
+        LabelBody(
+            half_trunk=0.246, shoulders=0.356, hips=0.222, head=0.244, thigh=0.499, shin=0.483
+        ),
     ),
     # From the mean limb lengths of the release's Panoptic statistics against our bodies'.
     "panoptic": Convention(
@@ -185,4 +191,7 @@ def to_convention(joints_m: np.ndarray, convention: Convention) -> np.ndarray:
     amounts = np.array([[s.along, s.outward, s.away] for s in shifts])
     moved = joints_m + np.einsum("jk,pjkc->pjc", amounts, directions(joints_m))
     above = from_above(joints_m)[:, None, None]
-    return ((1.0 - above) * moved + above * convention.overhead(moved)).astype(np.float32)
+    moved = (1.0 - above) * moved + above * convention.overhead(moved)
+    if convention.body is not None:
+        moved = convention.body(moved)
+    return moved.astype(np.float32)

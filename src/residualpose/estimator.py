@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from residualpose.errors import UsageError
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
 from residualpose.pipeline.complete import LimbPrior, complete_people
+from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group
 from residualpose.pipeline.lift import lift
 from residualpose.pipeline.maps import Maps, MapsModel, surface_of
@@ -56,19 +57,22 @@ class Stages:
     """The result."""
     maps: Maps
     """What the 2D network saw."""
+    floor: np.ndarray = field(default_factory=NO_FLOOR.copy)
+    """(4,) the way down, unit vector in the camera frame, and the camera's height above the floor
+    in metres; NaN where no floor is seen."""
 
     def of(self, rows: np.ndarray, person_id: np.ndarray) -> Stages:
         """Some of the people, (N,) places, under other numbers (N,)."""
         poses = replace(self.poses[rows], person_id=person_id)
         return Stages(
             self.joints_px[rows], self.lifted_m[rows], self.completed_m[rows],
-            self.refined_m[rows], poses, self.maps,
+            self.refined_m[rows], poses, self.maps, self.floor,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """The people of one frame between grouping and completion; all arrays over (P, 15)."""
+    """The people of one frame between grouping and completion; all but the last over (P, 15)."""
 
     joints_px: np.ndarray
     joints_m: np.ndarray
@@ -76,6 +80,8 @@ class Lifted:
     person_score: np.ndarray
     origin: np.ndarray
     covariance_m2: np.ndarray
+    floor: np.ndarray = field(default_factory=NO_FLOOR.copy)
+    """(4,) as `find_floor` returns it."""
 
 
 class Detector:
@@ -105,13 +111,15 @@ class Detector:
         )
         joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
         covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
+        lifted_m = joints_m[believed].astype(np.float32)
         return maps, Lifted(
             joints_px[believed].astype(np.float32),
-            joints_m[believed].astype(np.float32),
+            lifted_m,
             np.where(absent, 0, people.joint_score)[believed].astype(np.float32),
             people.person_score[believed],
             origin[believed].astype(np.uint8),
             covariance[believed].astype(np.float32),
+            find_floor(surface_m, grid_camera, lifted_m),
         )
 
 
@@ -173,8 +181,9 @@ class PoseEstimator:
             self._prior, people.joints_m, people.origin, people.covariance_m2
         )
         refined = self._refiner(
-            completed.joints_m, people.joint_score, completed.origin, completed.covariance_m2
-        )
+            completed.joints_m, people.joint_score, completed.origin, completed.covariance_m2,
+            people.floor,
+        )  # fmt: skip
         stages_m = people.joints_m, completed.joints_m, refined.joints_m
         joints_px = people.joints_px
         if self._convention is not None:
@@ -193,7 +202,7 @@ class PoseEstimator:
             camera=frame.camera,
             skeleton=self.model.skeleton,
         )
-        return Stages(joints_px, lifted_m, completed_m, poses.joints_m, poses, maps)
+        return Stages(joints_px, lifted_m, completed_m, poses.joints_m, poses, maps, people.floor)
 
     def stream(
         self,

@@ -105,6 +105,7 @@ def tiny_model(tiny_settings: Path, tiny_run: Path, tiny_parts: Path) -> Path:
     people = RefinerData(
         truth + np.float32(0.02), np.full((8, 15), 0.7, np.float32), np.ones((8, 15), np.float32),
         np.broadcast_to(np.eye(3, dtype=np.float32) * 1e-3, (8, 15, 3, 3)), truth,
+        np.full((8, 4), np.nan, np.float32),
     )  # fmt: skip
     refiner, model = tiny_parts / "refiner.onnx", tiny_parts / "tiny"
     with pytest.MonkeyPatch.context() as patch:

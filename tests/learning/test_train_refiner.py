@@ -37,6 +37,7 @@ def data(standing_m: np.ndarray) -> RefinerData:
     return RefinerData(*(a.astype(np.float32) for a in (
         found, np.where(known, 0.9, 0), np.where(known, Origin.MEASURED, Origin.ABSENT),
         np.where(known[..., None, None], np.eye(3) * 1e-3, np.nan), truth,
+        np.where(rng.random((200, 1)) < 0.7, [0, 1, 0, 1.5], np.nan),
     )))  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from residualpose.pipeline import refine
 from residualpose.pipeline.refine import (
     N_FEATURES,
+    POSITION_SCALE_M,
     RESIDUAL_SCALE_M,
     RayFrames,
     Refiner,
@@ -42,6 +44,9 @@ class Session:
 
     def __init__(self, residual: tuple[float, float, float], log_sd: float) -> None:
         self.residual, self.log_sd = residual, log_sd
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(shape=["people", N_FEATURES])]
 
     def run(self, _: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         people = len(feed["features"])
@@ -96,9 +101,14 @@ def test_a_person_elsewhere_in_the_image_looks_the_same(
     np.testing.assert_allclose(
         RayFrames.of(moved).inward(moved), RayFrames.of(ahead).inward(ahead), atol=1e-6
     )
-    one, other = (features(RayFrames.of(j), *inputs(j)) for j in (ahead, moved))
+    down = np.array([0.1, 0.9, 0.3]) / np.linalg.norm([0.1, 0.9, 0.3])
+    floors = np.append(down, 1.2), np.append(down @ about_the_camera(yaw, pitch).T, 1.2)
+    one, other = (
+        features(RayFrames.of(j), *inputs(j), floor=floor[None])
+        for j, floor in zip((ahead, moved), floors, strict=True)
+    )
     np.testing.assert_allclose(other[:, :45], one[:, :45], atol=1e-5)
-    np.testing.assert_allclose(other[:, -1], one[:, -1], atol=1e-5)  # distance
+    np.testing.assert_allclose(other[:, -7:], one[:, -7:], atol=1e-5)  # distance and floor
 
 
 def test_one_wild_trunk_joint_hardly_moves_the_root(standing_m: np.ndarray) -> None:
@@ -113,7 +123,8 @@ def test_features_are_finite_whatever_is_missing(standing_m: np.ndarray) -> None
     people = np.tile(standing_m, (20, 1, 1))
     people[rng.random((20, 15)) < 0.6] = np.nan
     people[:, TORSO] = standing_m[TORSO]
-    x = features(RayFrames.of(people), *inputs(people))
+    floor = np.array([0, 1, 0, 1.4]) * np.where(rng.random(20) < 0.5, 1, np.nan)[:, None]
+    x = features(RayFrames.of(people), *inputs(people), floor=floor)
     assert x.shape == (20, N_FEATURES) and x.dtype == np.float32
     assert np.isfinite(x).all()
     missing = np.isnan(people).any(-1)
@@ -121,6 +132,19 @@ def test_features_are_finite_whatever_is_missing(standing_m: np.ndarray) -> None
     assert not positions[missing].any()
     np.testing.assert_array_equal(x[:, 60:75] == 1, ~missing)  # known
     np.testing.assert_array_equal(x[:, 75:90] == 1, ~missing)  # measured
+    seen = np.isfinite(floor[:, 0])
+    np.testing.assert_allclose(np.linalg.norm(x[:, -6:-3], axis=1), seen, atol=1e-6)
+    assert not x[~seen, -6:].any()
+
+
+def test_the_floor_is_seen_from_the_root(standing_m: np.ndarray) -> None:
+    people = standing_m[None] + [0.8, -0.2, 1.0]
+    frames, floor = RayFrames.of(people), np.array([[0.0, 1.0, 0.0, 1.4]])
+    x = features(frames, *inputs(people), floor=floor)[0]
+    down, below_m = x[-6:-3], x[-3:] * POSITION_SCALE_M
+    np.testing.assert_allclose(frames.turn_back(down[None, None])[0, 0], [0, 1, 0], atol=1e-6)
+    plumb_m = frames.root_m[0] + frames.turn_back(below_m[None, None])[0, 0]
+    np.testing.assert_allclose(plumb_m, [frames.root_m[0, 0], 1.4, frames.root_m[0, 2]], atol=1e-6)
 
 
 def test_the_residual_is_taken_in_the_frame_of_the_ray(

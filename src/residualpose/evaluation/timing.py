@@ -17,8 +17,9 @@ import numpy as np
 from residualpose.estimator import PoseEstimator
 from residualpose.frames import DepthFrame
 from residualpose.pipeline.complete import LimbPrior, complete_people
+from residualpose.pipeline.floor import find_floor
 from residualpose.pipeline.group import group
-from residualpose.pipeline.lift import lift
+from residualpose.pipeline.lift import LiftedPoints, lift
 from residualpose.pipeline.maps import MapsModel, surface_of
 from residualpose.pipeline.normalise import normalise
 from residualpose.pipeline.peaks import find_peaks
@@ -26,7 +27,7 @@ from residualpose.pipeline.refine import Refiner
 
 T = TypeVar("T")
 
-STAGES = ("normalise", "maps", "peaks", "lift", "group", "complete", "refine")
+STAGES = ("normalise", "maps", "peaks", "lift", "group", "floor", "complete", "refine")
 OUTSIDE = "all but maps"
 """The sum of the stages that are not the 2D network."""
 WHOLE = "whole"
@@ -74,21 +75,23 @@ class StageClock:
         maps = self._timed("maps", self._maps, view)
         peaks = self._timed("peaks", find_peaks, maps.part_maps)
         grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-        points = self._timed(
-            "lift",
-            lambda: lift(
-                peaks, maps.part_maps, maps.offset_m, surface_of(view, maps.stride), grid_camera
-            ),
-        )
+
+        def lifted() -> tuple[np.ndarray, LiftedPoints]:
+            surface_m = surface_of(view, maps.stride)
+            points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
+            return surface_m, points
+
+        surface_m, points = self._timed("lift", lifted)
         self._timed("group", group, peaks, maps.limb_fields, points.points_m)
         _, people = self._estimate.detect(frame)
+        self._timed("floor", find_floor, surface_m, grid_camera, people.joints_m)
         done = self._timed(
             "complete", complete_people,
             self._prior, people.joints_m, people.origin, people.covariance_m2,
         )  # fmt: skip
         self._timed(
             "refine", self._refiner,
-            done.joints_m, people.joint_score, done.origin, done.covariance_m2,
+            done.joints_m, people.joint_score, done.origin, done.covariance_m2, people.floor,
         )  # fmt: skip
         self._ms[OUTSIDE].append(sum(self._ms[name][-1] for name in STAGES if name != "maps"))
         return len(poses)

@@ -42,6 +42,8 @@ class RefinerData:
     """(N, 15, 3, 3)."""
     truth_m: np.ndarray
     """(N, 15, 3)."""
+    floor: np.ndarray
+    """(N, 4) of the frame, as `find_floor` returns it; NaN where it shows none."""
 
     def save(self, path: Path) -> None:
         """Write an .npz that `load` reads."""
@@ -98,8 +100,6 @@ def pairs(
                 joints[p, lost], covariance[p, lost] = np.nan, np.nan
                 origin[p, lost], score[p, lost] = Origin.ABSENT, 0
         done = complete_people(prior, joints, origin, covariance)
-        rows += [
-            (done.joints_m[p], score[p], done.origin[p], done.covariance_m2[p], truth_m[q])
-            for p, q in matches
-        ]
+        found = done.joints_m, score, done.origin, done.covariance_m2
+        rows += [(*(of[p] for of in found), truth_m[q], people.floor) for p, q in matches]
     return rows

@@ -131,8 +131,9 @@ def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
     joints = data.joints_m[rows]
     frames = RayFrames.of(joints)
     x = features(
-        frames, joints, data.joint_score[rows], data.origin[rows], data.covariance_m2[rows]
-    )
+        frames, joints, data.joint_score[rows], data.origin[rows], data.covariance_m2[rows],
+        data.floor[rows],
+    )  # fmt: skip
     target = frames.inward(data.truth_m[rows]) - frames.inward(joints)
     known = np.isfinite(target).all(-1, keepdims=True)
     target = np.nan_to_num(target) / RESIDUAL_SCALE_M
@@ -152,4 +153,5 @@ def _mirrored(data: RefinerData) -> RefinerData:
         data.origin[:, partner],
         data.covariance_m2[:, partner] * np.outer(flip, flip),
         data.truth_m[:, partner] * flip,
+        data.floor * np.append(flip, np.float32(1)),
     )

@@ -3,7 +3,8 @@
 The paper feeds absolute camera coordinates, so its network holds for one camera. Here the joints
 are seen from their own root, in axes turned so that the viewing ray to the root is z: what is left
 to learn - surfaces in front of joints, hidden arms, cut legs - looks the same anywhere in the image
-and at any camera. The network also hears how each joint was found, and tells how sure it is.
+and at any camera. The network also hears how each joint was found and where the floor is, and tells
+how sure it is.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from residualpose.errors import ResidualPoseError
+from residualpose.pipeline.floor import NO_FLOOR
 from residualpose.pipeline.maps import start_session
 from residualpose.poses import Origin
 from residualpose.skeleton import ITOP15, L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER, TORSO
 
 N_JOINTS = len(ITOP15.joints)
-N_FEATURES = N_JOINTS * 3 + N_JOINTS * 6 + 1
+N_FEATURES = N_JOINTS * 3 + N_JOINTS * 6 + 1 + 6
 POSITION_SCALE_M = 0.5
 RESIDUAL_SCALE_M = 0.1
 _TRUNK = np.array([NECK, TORSO, R_SHOULDER, L_SHOULDER, R_HIP, L_HIP])
@@ -94,11 +97,13 @@ def features(
     joint_score: np.ndarray,
     origin: np.ndarray,
     covariance_m2: np.ndarray,
+    floor: np.ndarray,
 ) -> np.ndarray:
     """(P, N_FEATURES) float32 network input from completed people.
 
     Joint positions, then of each joint its score, known / measured / neighbour flags and standard
-    deviations across and along the ray (metres, log scale); last, the root's distance.
+    deviations across and along the ray (metres, log scale); the root's distance; last, the way down
+    and the point of the floor below the root, 0 where there is none.
     """
     known = np.asarray(np.isfinite(joints_m).all(-1))
     position = np.where(known[..., None], frames.inward(joints_m), 0.0) / POSITION_SCALE_M
@@ -110,11 +115,17 @@ def features(
     distance = np.sqrt((frames.root_m * frames.root_m).sum(-1))
     x = np.empty((len(joints_m), N_FEATURES), np.float32)
     x[:, : 3 * N_JOINTS] = position.reshape(len(x), -1)
-    of_joints = x[:, 3 * N_JOINTS : -1].reshape(len(x), 6, N_JOINTS)
+    of_joints = x[:, 3 * N_JOINTS : -7].reshape(len(x), 6, N_JOINTS)
     of_joints[:, 0], of_joints[:, 1] = joint_score, known
     of_joints[:, 2], of_joints[:, 3] = origin == _MEASURED, origin == _NEIGHBOUR
     of_joints[:, 4:] = np.log(np.sqrt(spread) / 0.05) * known[:, None]
-    x[:, -1] = distance / 3 - 1
+    x[:, -7] = distance / 3 - 1
+    known_floor = np.isfinite(floor[:, 3])
+    down = np.where(known_floor[:, None], floor[:, :3], 0.0)
+    above_m = np.where(known_floor, floor[:, 3] - (down * frames.root_m).sum(-1), 0.0)
+    above_m = np.minimum(np.maximum(above_m, 0.0), 2.0)[:, None]
+    x[:, -6:-3] = (down[:, None] @ frames.R_camera_ray)[:, 0]
+    x[:, -3:] = x[:, -6:-3] * above_m / POSITION_SCALE_M
     return x
 
 
@@ -124,6 +135,12 @@ class Refiner:
     def __init__(self, path: Path) -> None:
         # So small a network is done before a second thread has woken.
         self._session = start_session(path, threads=1)
+        expected, found = N_FEATURES, self._session.get_inputs()[0].shape[-1]
+        if found != expected:
+            raise ResidualPoseError(
+                f"{path}: expected a refiner of {expected} features, found one of {found}: it is "
+                "of another version of this package; fit it again with residualpose fit refiner"
+            )
 
     def __call__(
         self,
@@ -131,6 +148,7 @@ class Refiner:
         joint_score: np.ndarray,
         origin: np.ndarray,
         covariance_m2: np.ndarray,
+        floor: np.ndarray = NO_FLOOR,
     ) -> Refined:
         """Refine completed people; a person without any trunk joint stays as it is.
 
@@ -139,13 +157,17 @@ class Refiner:
             joint_score: (P, 15) of the 2D stage.
             origin: (P, 15) of `Origin`.
             covariance_m2: (P, 15, 3, 3) after completion.
+            floor: (4,), or (P, 4) of each, as `find_floor` returns it.
         """
         joints = np.array(joints_m, dtype=np.float32)
         covariance = np.array(covariance_m2, dtype=np.float32)
         rows = np.flatnonzero(has_trunk(joints))
         if len(rows):
             frames = RayFrames.of(joints[rows])
-            x = features(frames, joints[rows], joint_score[rows], origin[rows], covariance[rows])
+            x = features(
+                frames, joints[rows], joint_score[rows], origin[rows], covariance[rows],
+                np.broadcast_to(floor, (len(joints), 4))[rows],
+            )  # fmt: skip
             residual, log_sd = (np.asarray(o) for o in self._session.run(None, {"features": x}))
             known = np.asarray(np.isfinite(joints[rows]).all(axis=-1, keepdims=True))
             moved = joints[rows] + frames.turn_back(residual * RESIDUAL_SCALE_M)

@@ -101,3 +101,24 @@ def test_the_people_in_the_file_are_where_they_were_rendered(
     assert np.nanmedian(errors_m) < MEDIAN_ERROR_M
     assert max(np.nanmedian(e) for e in errors_m) < 2 * MEDIAN_ERROR_M
     assert np.nanmedian(errors_px) < 8
+
+
+def test_the_floor_is_where_the_scene_has_it(tiny_cast: Cast) -> None:
+    """The way down and the camera's height, of twelve scenes from anywhere, against the truth."""
+    from residualpose import PoseEstimator
+    from residualpose.synthetic.people import SceneConfig, draw_scene, sample_scene
+
+    config = SceneConfig(320, 240, 285.0, 0.0, people=(0, 1, 0, 0, 0))
+    estimate, tilt_rad, height_m = PoseEstimator(), [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        scene = sample_scene(tiny_cast.bank, tiny_cast.poses, config, rng)
+        frame = draw_scene(scene, config)
+        floor = estimate.explain(sensed(frame, "STRUCTURED_LIGHT", seed), frame.camera).floor
+        T_world_camera = scene.viewpoint.T_world_camera
+        down = T_world_camera[:3, :3].T @ [0.0, 0.0, -1.0]
+        tilt_rad.append(np.arccos(np.clip(floor[:3] @ down, -1, 1)))
+        height_m.append(floor[3] - T_world_camera[2, 3])
+    assert np.isfinite(tilt_rad).sum() >= 6
+    assert np.degrees(np.nanmedian(tilt_rad)) < 2
+    assert np.nanmedian(np.abs(height_m)) < 0.05

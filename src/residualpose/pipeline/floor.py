@@ -60,9 +60,10 @@ def find_floor(surface_m: np.ndarray, grid_camera: Camera, joints_m: np.ndarray)
     if len(down) > _PLANES:
         chosen = np.linspace(0, len(down) - 1, _PLANES).astype(int)
         down, height_m = down[chosen], height_m[chosen]
-    excess = seen @ down.T - height_m
-    votes = (np.abs(excess) < _NEAR_M).sum(0) - _BELOW_COSTS * (excess > _BELOW_M).sum(0)
-    best = int(votes.argmax())
+    excess = down @ seen.T - height_m[:, None]
+    below = np.count_nonzero(excess > _BELOW_M, axis=1)
+    near = np.count_nonzero(np.abs(excess, out=excess) < _NEAR_M, axis=1)
+    best = int((near - _BELOW_COSTS * below).argmax())
     plane, on_it = np.append(down[best], height_m[best]), 0
     for _ in range(2):
         near = np.abs(seen @ plane[:3] - plane[3]) < _NEAR_M
@@ -76,8 +77,8 @@ def find_floor(surface_m: np.ndarray, grid_camera: Camera, joints_m: np.ndarray)
 def _points(depth_m: np.ndarray, camera: Camera) -> np.ndarray:
     """(h, w, 3) points of a grid, camera frame."""
     height, width = depth_m.shape
-    slope_x = (np.arange(width) - camera.cx) / camera.fx
-    slope_y = (np.arange(height) - camera.cy) / camera.fy
+    slope_x = ((np.arange(width) - camera.cx) / camera.fx).astype(np.float32)
+    slope_y = ((np.arange(height) - camera.cy) / camera.fy).astype(np.float32)
     return np.stack([depth_m * slope_x, depth_m * slope_y[:, None], depth_m], axis=-1)
 
 
@@ -99,14 +100,14 @@ def _planes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ], axis=-1)  # fmt: skip
     normal /= np.maximum(np.sqrt((normal * normal).sum(-1, keepdims=True)), 1e-9)
     distance_m = (normal * corner).sum(-1)
-    away = np.where(distance_m < 0, -1.0, 1.0)
+    away = np.where(distance_m < 0, np.float32(-1), np.float32(1))
     return normal * away[:, None], distance_m * away
 
 
 def _fitted(points_m: np.ndarray) -> np.ndarray:
     """(4,) least squares plane of (N, 3) points."""
     middle = points_m.mean(0)
-    about = points_m - middle
+    about = (points_m - middle).astype(np.float64)
     normal = np.linalg.eigh(about.T @ about)[1][:, 0]
     distance_m = float(normal @ middle)
     return np.append(normal, distance_m) * (1.0 if distance_m >= 0 else -1.0)

@@ -13,6 +13,7 @@ from residualpose.pipeline.body_frame import trunk_down
 
 NO_FLOOR = np.full(4, np.nan, np.float32)
 """The floor of a frame that shows none."""
+NO_FLOOR.setflags(write=False)
 _POINTS, _PLANES = 600, 100
 """About how many points vote, and how many planes they vote on."""
 _BASELINE = 0.12

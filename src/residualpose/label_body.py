@@ -48,7 +48,9 @@ class LabelBody:
     head: float
     """From neck to head, about in line with the trunk; helps to find it, and stays where it is."""
     thigh: float
+    """From hip to knee."""
     shin: float
+    """From knee to foot."""
 
     def __call__(self, joints_m: np.ndarray) -> np.ndarray:
         """The nearest pose of this body to each of (P, 15, 3) people; NaN stays NaN.

@@ -49,6 +49,13 @@ def test_the_floor_is_found_at_any_tilt(down: np.ndarray, standing_m: np.ndarray
     assert plane[3] == pytest.approx(1.8, abs=0.04)
 
 
+def test_taking_every_third_cell_turns_nothing(standing_m: np.ndarray) -> None:
+    down = unit(0, 1, 0.6)
+    depth_m = room_m(down, 1.8, 99.0, noise_m=0.0)
+    plane = find_floor(depth_m.astype(np.float32), CAMERA, upright_m(standing_m, down))
+    np.testing.assert_allclose(plane, [*down, 1.8], atol=1e-4)
+
+
 def test_a_wall_is_no_floor(standing_m: np.ndarray) -> None:
     wall = np.full(SHAPE, 3.5, np.float32)
     level = upright_m(standing_m, np.array([0.0, 1.0, 0.0]))

@@ -50,7 +50,9 @@ def find_floor(surface_m: np.ndarray, grid_camera: Camera, joints_m: np.ndarray)
     depth_m = surface_m[::step, ::step]
     if not len(trunks) or not (depth_m > 0).any():
         return NO_FLOOR
-    points = _points(depth_m, grid_camera.resized(1 / step, 1 / step))
+    every = Camera(*(of / step for of in (
+        grid_camera.fx, grid_camera.fy, grid_camera.cx, grid_camera.cy)))  # fmt: skip
+    points = _points(depth_m, every)
     down, height_m = _planes(points)
     likely = (down @ trunks.T > _UPRIGHT).mean(1) >= 0.5
     likely &= (np.abs(down[:, 0]) < _MOST_ROLL) & (height_m > _CAMERA_ABOVE_M)

@@ -12,6 +12,7 @@ import pytest
 from residualpose.cli.main import main
 
 if TYPE_CHECKING:
+    from residualpose.learning.refiner_data import RefinerData
     from residualpose.synthetic.bodies import BodyBank
 
 TINY = """
@@ -95,21 +96,29 @@ def tiny_parts(
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_settings: Path, tiny_run: Path, tiny_parts: Path) -> Path:
-    """A whole model; its refiner learned from made-up people, since its maps find nobody."""
-    from residualpose.cli import fitting
+def people_found() -> RefinerData:
+    """Eight made-up people, found 2 cm beside the truth."""
     from residualpose.learning.refiner_data import RefinerData
 
     rng = np.random.default_rng(0)
     truth = rng.normal([0, 0, 3], 0.3, (8, 15, 3)).astype(np.float32)
-    people = RefinerData(
+    return RefinerData(
         truth + np.float32(0.02), np.full((8, 15), 0.7, np.float32), np.ones((8, 15), np.float32),
         np.broadcast_to(np.eye(3, dtype=np.float32) * 1e-3, (8, 15, 3, 3)), truth,
         np.full((8, 4), np.nan, np.float32),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_model(
+    tiny_settings: Path, tiny_run: Path, tiny_parts: Path, people_found: RefinerData
+) -> Path:
+    """A whole model; its refiner learned from made-up people, since its maps find nobody."""
+    from residualpose.cli import fitting
+
     refiner, model = tiny_parts / "refiner.onnx", tiny_parts / "tiny"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "collect", lambda *_: people)
+        patch.setattr(fitting, "collect", lambda *_: people_found)
         done = run(
             "fit", "refiner", "--data", tiny_run, "--model", tiny_parts / "detector",
             "--out", refiner, "--config", tiny_settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ import torch
 from residualpose import Camera, PoseEstimator, ResidualPoseError
 from residualpose.cli.main import main
 from residualpose.learning.checkpoint import load_checkpoint
+
+if TYPE_CHECKING:
+    from residualpose.learning.refiner_data import RefinerData
 
 
 def run(*arguments: object) -> int:
@@ -137,6 +141,40 @@ def test_a_refiner_needs_people_to_learn_from(
     assert run(*refiner, "--config", tiny_settings) == 1
     assert "nobody is found in the 2 shards" in one_line(capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_refiner_goes_on_to_the_same_file(
+    tiny_settings: Path, tiny_run: Path, tiny_parts: Path, people_found: RefinerData,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from residualpose.cli import fitting
+    from residualpose.learning import train_refiner
+
+    fit = ("fit", "refiner", "--data", tiny_run, "--model", tiny_parts / "detector", "--config",
+           tiny_settings, "--steps", 5)  # fmt: skip
+    monkeypatch.setattr(fitting, "collect", lambda *_: people_found)
+    monkeypatch.setattr(train_refiner, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    assert run(*fit, "--out", tmp_path / "whole.onnx") == 0
+    real = train_refiner.refiner_loss
+    steps: list[int] = []
+
+    def loss(*tensors: torch.Tensor) -> torch.Tensor:
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return real(*tensors)
+
+    monkeypatch.setattr(train_refiner, "refiner_loss", loss)
+    out = tmp_path / "killed.onnx"
+    capsys.readouterr()
+    assert run(*fit, "--out", out) == 130
+    assert "goes on from" in one_line(capsys) and not out.exists()
+    monkeypatch.setattr(train_refiner, "refiner_loss", real)
+    assert run(*fit, "--out", out, "--steps", 6) == 2
+    assert "steps was 5, now 6" in one_line(capsys)
+    assert run(*fit, "--out", out) == 0
+    assert out.read_bytes() == (tmp_path / "whole.onnx").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.onnx", "whole.onnx"]
 
 
 def test_export_keeps_an_earlier_model_unless_told_and_never_a_broken_part(

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from residualpose.learning import train_refiner as train_refiner_module  # noqa: E402
 from residualpose.learning.export import export_refiner  # noqa: E402
 from residualpose.learning.refiner_data import RefinerData  # noqa: E402
 from residualpose.learning.train_refiner import (  # noqa: E402
@@ -59,6 +60,31 @@ def test_a_bias_is_learnt_away_wherever_people_stand(data: RefinerData, tmp_path
     assert before == pytest.approx(0.06, abs=0.01) and after < 0.03
     sd_m = np.sqrt(np.trace(refined.covariance_m2, axis1=-2, axis2=-1))
     assert np.nanmedian(sd_m[:, 6:8]) > 1.5 * np.nanmedian(sd_m[:, body])
+
+
+class Killed(Exception):
+    pass
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    data: RefinerData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(SMALL, steps=12, dropout=0.3)
+    whole = train_refiner(data, config, lambda *_: None).state_dict()
+    monkeypatch.setattr(train_refiner_module, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+    def killed(step: int, _: float) -> None:
+        if step == 6:
+            raise Killed
+
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(Killed):
+        train_refiner(data, config, killed, checkpoint)
+    steps: list[int] = []
+    rest = train_refiner(data, config, lambda step, _: steps.append(step), checkpoint).state_dict()
+    assert steps == [7, 8, 9, 10, 11]
+    for name, value in whole.items():
+        torch.testing.assert_close(rest[name], value, rtol=0, atol=0)
 
 
 def test_onnx_equals_torch_for_any_number_of_people(data: RefinerData, tmp_path: Path) -> None:
@@ -111,10 +137,3 @@ def test_the_best_guess_is_where_most_are_not_their_mean() -> None:
         for z in (0.0, 0.3, 1.5, 5.0)
     }  # fmt: skip
     assert loss[0.0] < loss[0.3] < loss[1.5] and loss[0.0] < loss[5.0]
-
-
-def test_saved_data_is_read_back(data: RefinerData, tmp_path: Path) -> None:
-    data.save(tmp_path / "data.npz")
-    loaded = RefinerData.load(tmp_path / "data.npz")
-    for field in RefinerData.__slots__:
-        np.testing.assert_array_equal(getattr(loaded, field), getattr(data, field))

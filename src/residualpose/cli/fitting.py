@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from residualpose.cli.progress import progress_bar, working
+from residualpose.cli.reporting import EXIT_INTERRUPTED, complain
 from residualpose.cli.training import make_folder
-from residualpose.errors import UsageError
+from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.learning.export import export_refiner, export_regressor
 from residualpose.learning.fit_prior import fit_prior
 from residualpose.learning.labelled_poses import labelled_poses, training_frames
@@ -25,7 +27,7 @@ from residualpose.learning.train_regressor import train_regressor
 from residualpose.model import ModelFolder
 from residualpose.pipeline.limb_prior import LimbPrior
 from residualpose.released_folder import detector_of
-from residualpose.settings import build, read_section, with_flags
+from residualpose.settings import build, plain, read_section, record, with_flags
 from residualpose.synthetic.shards import SynthConfig, frame_count, load_cast
 from residualpose.synthetic.workers import RECORD, read_run
 
@@ -58,43 +60,70 @@ def _synth_config(folder: Path) -> SynthConfig:
 
 
 def run_refiner(options: RefinerOptions) -> int:
-    """Collect people from the earlier stages, train the refiner on them, export it."""
+    """Collect people from the earlier stages, train the refiner on them, export it; or go on."""
     values = with_flags(read_section(options.config, "refiner"), {"steps": options.steps})
     config = build(RefinerConfig, values, str(options.config or "options"))
-    make_folder(options.out.parent)
     model = ModelFolder.open(options.model)
-    data = _collect(model, options.data, config.seed)
+    unfinished = options.out.with_name(f"{options.out.name}.unfinished")
+    make_folder(unfinished)
+    settings = plain(config) | {"data": str(options.data), "model": model.sha256}
+    record(unfinished / RECORD, settings)
+    try:
+        people = _fit_refiner(model, options, config, unfinished)
+    except KeyboardInterrupt:
+        complain("fit refiner", f"interrupted; the same command goes on from {unfinished}")
+        return EXIT_INTERRUPTED
+    except ResidualPoseError:
+        if [path.name for path in unfinished.iterdir()] == [RECORD]:  # nothing to go on from
+            shutil.rmtree(unfinished)
+        raise
+    shutil.rmtree(unfinished)
+    sys.stdout.write(f"refiner of {people} people: {options.out}\n")
+    return 0
+
+
+def _fit_refiner(
+    model: ModelFolder, options: RefinerOptions, config: RefinerConfig, unfinished: Path
+) -> int:
+    """Write the refiner; returns how many people it learned from."""
+    data = _collect(model, options.data, config.seed, unfinished)
     temporary = options.out.with_name(f".{options.out.name}.part")
     with progress_bar("steps") as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         task = bar.add_task("refiner", total=config.steps, note="")
 
         def progress(step: int, loss: float) -> None:
-            bar.update(task, advance=1, note=f"loss {loss:.4f}")
+            bar.update(task, completed=step + 1, note=f"loss {loss:.4f}")
 
         if model.released:
             export_regressor(train_regressor(data, config, progress), temporary)
         else:
-            export_refiner(train_refiner(data, config, progress), temporary)
+            checkpoint = unfinished / "checkpoint.pt"
+            export_refiner(train_refiner(data, config, progress, checkpoint), temporary)
     temporary.replace(options.out)
-    sys.stdout.write(f"refiner of {len(data.joints_m)} people: {options.out}\n")
-    return 0
+    return len(data)
 
 
-def _collect(model: ModelFolder, data: Path, seed: int) -> RefinerData:
+def _collect(model: ModelFolder, data: Path, seed: int, keep: Path) -> RefinerData:
+    """The people whom the earlier stages find, each set of them kept on the way."""
     prior, detect = LimbPrior.load_npz(model.path / "prior.npz"), detector_of(model)
     with progress_bar("frames") as bar:
         task = bar.add_task("people", total=None, note="people from the earlier stages")
         if not Share(data).rendered:
+            kept = keep / "people.npz"
+            if kept.exists():
+                return RefinerData.load(kept)
             frames = training_frames(data)
             bar.update(task, total=len(frames))
-            return collect_recorded(detect, prior, frames, seed, lambda: bar.advance(task))
+            people = collect_recorded(detect, prior, frames, seed, lambda: bar.advance(task))
+            people.save(kept)
+            return people
         read_run(data)
         shards = sorted(data.glob("shard_*.npz"))
         if not shards:
             raise UsageError(f"{data}: holds no shard yet; run residualpose synth first")
         bar.update(task, total=sum(frame_count(path) for path in shards))
-        return collect(detect, prior, shards, seed, lambda n: bar.update(task, advance=n))
+        return collect(detect, prior, shards, seed, lambda n: bar.update(task, advance=n), keep)
 
 
 def run_statistics(options: StatisticsOptions) -> int:

@@ -52,6 +52,6 @@ def trained_with(state: dict) -> dict:
 
 def _damaged(path: Path, found: str) -> ResidualPoseError:
     return ResidualPoseError(
-        f"{path}: expected a checkpoint of residualpose train maps, found {found}; "
+        f"{path}: expected a checkpoint of a training run, found {found}; "
         "delete it to train from the start"
     )

@@ -37,5 +37,4 @@ def collect_recorded(
             f"{frames.source}: expected people with all joints labelled whom the model finds, "
             f"found none in {len(frames)} frames: fine-tune its maps first"
         )
-    columns = [np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)]
-    return RefinerData(*columns)
+    return RefinerData.of(rows)

@@ -20,8 +20,9 @@ from residualpose.frames import DepthFrame
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.maps import Maps
 from residualpose.poses import Origin
+from residualpose.results import replacing
 from residualpose.synthetic.sensed import sensed_frames
-from residualpose.synthetic.shards import load_shard
+from residualpose.synthetic.shards import frame_count, load_shard
 
 MATCH_WITHIN_M = 0.4
 _STRUCK_GROUPS = ((0,), (4, 6), (5, 7), (6,), (7,), (13, 14), (11, 12, 13, 14), (11, 13), (12, 14),
@@ -45,15 +46,29 @@ class RefinerData:
     floor: np.ndarray
     """(N, 4) of the frame, as `find_floor` returns it; NaN where it shows none."""
 
+    def __len__(self) -> int:
+        return len(self.joints_m)
+
     def save(self, path: Path) -> None:
-        """Write an .npz that `load` reads."""
-        np.savez_compressed(path, **{f: getattr(self, f) for f in self.__slots__})
+        """Write an .npz that `load` reads, whole or not at all."""
+        with replacing(path) as stream:
+            np.savez_compressed(stream, **{f: getattr(self, f) for f in self.__slots__})
 
     @classmethod
     def load(cls, path: Path) -> RefinerData:
         """Read a saved set."""
         with np.load(path, allow_pickle=False) as data:
             return cls(*(data[f] for f in cls.__slots__))
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[np.ndarray, ...]]) -> RefinerData:
+        """Of rows as `pairs` gives them, at least one."""
+        return cls(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[RefinerData]) -> RefinerData:
+        """One set after the other, at least one."""
+        return cls(*(np.concatenate([getattr(p, f) for p in parts]) for f in cls.__slots__))
 
 
 def collect(
@@ -62,26 +77,38 @@ def collect(
     shard_paths: Sequence[Path],
     seed: int,
     progress: Callable[[int], None],
+    keep: Path,
 ) -> RefinerData:
     """Run the stages over shards; `progress(frames)` is called after every shard.
+
+    The people of each shard are kept as a file in the folder `keep`, and taken from there when an
+    interrupted run is started again.
 
     Raises:
         ResidualPoseError: nobody is found in any frame.
     """
-    rows: list[tuple[np.ndarray, ...]] = []
+    parts: list[RefinerData] = []
     for number, path in enumerate(shard_paths):
+        kept = keep / f"people_{number:05d}.npz"
+        if kept.exists():
+            parts.append(RefinerData.load(kept))
+            progress(frame_count(path))
+            continue
         rng = np.random.default_rng([seed, number])
         shard = load_shard(path)
+        rows: list[tuple[np.ndarray, ...]] = []
         for i, depth_m in enumerate(sensed_frames(shard, seed + number)):
             _, people = detect(DepthFrame(depth_m, shard.camera(i)))
             rows += pairs(prior, people, shard.joints_m[i], rng)
+        if rows:
+            parts.append(RefinerData.of(rows))
+            parts[-1].save(kept)
         progress(len(shard))
-    if not rows:
+    if not parts:
         raise ResidualPoseError(
             f"nobody is found in the {len(shard_paths)} shards: the maps need more training first"
         )
-    columns = [np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)]
-    return RefinerData(*columns)
+    return RefinerData.joined(parts)
 
 
 def pairs(

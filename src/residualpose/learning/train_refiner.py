@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from residualpose.learning.refiner_data import RefinerData
+from residualpose.learning.training_state import TrainingState
 from residualpose.pipeline.refine import (
     N_FEATURES,
     N_JOINTS,
@@ -22,6 +25,9 @@ from residualpose.skeleton import ITOP15
 
 MAX_RESIDUAL_M = 0.8
 """Joints farther off are not to be moved there: they are other people's, or exchanged."""
+_AVERAGE = 0.999
+"""Share of the running average of the weights, which is the result, that a step leaves."""
+_SECONDS_BETWEEN_CHECKPOINTS = 120.0
 _ROUND = 0.3
 """Distance, in units of 0.1 m, below which the Euclidean part of the loss is round."""
 
@@ -77,9 +83,20 @@ class RefinerNetwork(nn.Module):
 
 
 def train_refiner(
-    data: RefinerData, config: RefinerConfig, progress: Callable[[int, float], None]
+    data: RefinerData,
+    config: RefinerConfig,
+    progress: Callable[[int, float], None],
+    checkpoint: Path | None = None,
 ) -> RefinerNetwork:
-    """Train on all of `data`, and its mirror image; `progress(step, loss)` is called every step."""
+    """Train on all of `data`, and its mirror image; `progress(step, loss)` is called every step.
+
+    Args:
+        data: at least two people.
+        config: settings.
+        progress: told of every step.
+        checkpoint: kept up to date on the way; a run that was interrupted goes on from it as if it
+            had not been.
+    """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plain, mirrored = _tensors(data), _tensors(_mirrored(data))
@@ -88,18 +105,30 @@ def train_refiner(
     optimiser = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, config.steps)
-    generator = torch.Generator().manual_seed(config.seed)
-    for step in range(config.steps):
-        rows = torch.randint(len(x), (config.batch,), generator=generator).to(device)
-        residual, log_sd = network(x[rows])
-        loss = refiner_loss(residual, log_sd, y[rows], w[rows])
+    state = TrainingState.of(network, optimiser)
+    if checkpoint is not None and checkpoint.exists():
+        state.resume(checkpoint, device)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, config.steps, last_epoch=state.step - 1
+    )
+    saved_at = time.monotonic()
+    for step in range(state.step, config.steps):
+        torch.manual_seed(config.seed * 1_000_003 + step)  # rows and dropout follow from the step
+        rows = torch.randint(len(x), (config.batch,)).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            residual, log_sd = network(x[rows])
+        loss = refiner_loss(residual.float(), log_sd.float(), y[rows], w[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
+        state.follow(min(_AVERAGE, (1 + step) / (10 + step)))
+        state.step = step + 1
+        if checkpoint is not None and time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
+            state.save(checkpoint, asdict(config))
+            saved_at = time.monotonic()
         progress(step, float(loss.detach()))
-    return network.eval().cpu()
+    return state.average.cpu()
 
 
 def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tensor) -> Tensor:

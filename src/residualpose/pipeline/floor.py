@@ -50,8 +50,8 @@ def find_floor(surface_m: np.ndarray, grid_camera: Camera, joints_m: np.ndarray)
     depth_m = surface_m[::step, ::step]
     if not len(trunks) or not (depth_m > 0).any():
         return NO_FLOOR
-    every = Camera(*(of / step for of in (
-        grid_camera.fx, grid_camera.fy, grid_camera.cx, grid_camera.cy)))  # fmt: skip
+    grid = grid_camera
+    every = Camera(grid.fx / step, grid.fy / step, grid.cx / step, grid.cy / step)
     points = _points(depth_m, every)
     down, height_m = _planes(points)
     likely = (down @ trunks.T > _UPRIGHT).mean(1) >= 0.5

@@ -128,7 +128,8 @@ def train_refiner(
             state.save(checkpoint, asdict(config))
             saved_at = time.monotonic()
         progress(step, float(loss.detach()))
-    return state.average.cpu()
+    network.load_state_dict(state.average.state_dict())
+    return network.eval().cpu()
 
 
 def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ test: $(VENV)/.dev
 NAME := base
 CONFIG := configs/$(NAME).toml
 OUT := runs/$(NAME)
-HELD_OUT_SHARDS := 24
+HELD_OUT_SHARDS := 128
 MOCAP :=
 SYNTH = $(BIN)/residualpose synth --config $(CONFIG) $(if $(MOCAP),--mocap $(MOCAP))
 

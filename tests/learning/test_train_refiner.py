@@ -16,10 +16,17 @@ from residualpose.learning.refiner_data import RefinerData  # noqa: E402
 from residualpose.learning.train_refiner import (  # noqa: E402
     RefinerConfig,
     _mirrored,
+    _tensors,
     refiner_loss,
     train_refiner,
+    varied,
 )
-from residualpose.pipeline.refine import N_FEATURES, Refiner  # noqa: E402
+from residualpose.pipeline.refine import (  # noqa: E402
+    N_FEATURES,
+    POSITION_SCALE_M,
+    RESIDUAL_SCALE_M,
+    Refiner,
+)
 from residualpose.poses import Origin  # noqa: E402
 
 SMALL = RefinerConfig(width=32, blocks=1, dropout=0.0, steps=250, batch=64, learning_rate=3e-3)
@@ -105,6 +112,37 @@ def test_mirrored_twice_is_the_same(data: RefinerData) -> None:
         np.testing.assert_allclose(getattr(twice, field), getattr(data, field))
     once = _mirrored(data)
     np.testing.assert_allclose(once.truth_m[:, 6], data.truth_m[:, 7] * [-1, 1, 1])
+
+
+def test_somebody_larger_and_farther_away_is_the_same_pose(data: RefinerData) -> None:
+    size = 1.2
+    data = replace(data, floor=data.floor * [1, 1, 1, 0.5])  # nobody's floor is out of reach
+    larger = replace(
+        data, joints_m=data.joints_m * size, truth_m=data.truth_m * size,
+        covariance_m2=data.covariance_m2 * size**2, floor=data.floor * [1, 1, 1, size],
+    )  # fmt: skip
+    (x, target, _), (x_larger, target_larger, _) = _tensors(data), _tensors(larger)
+    config = replace(SMALL, size_sd=np.log(size), jitter_m=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "randn", lambda *shape, **_: torch.ones(*shape))
+        x_varied, target_varied = varied(x, target, config)
+    # Weiszfeld's iteration, which finds the root, is not of scale altogether.
+    torch.testing.assert_close(x_varied, x_larger, rtol=0, atol=0.02)
+    torch.testing.assert_close(target_varied, target_larger, rtol=0, atol=0.02)
+
+
+def test_joints_found_elsewhere_still_end_at_the_truth(data: RefinerData) -> None:
+    x, target, known = _tensors(data)
+    config = replace(SMALL, size_sd=0.0, jitter_m=0.05)
+    x_varied, target_varied = varied(x, target, config)
+    moved_m = (x_varied - x)[:, :45].reshape(-1, 15, 3) * POSITION_SCALE_M
+    torch.testing.assert_close(
+        moved_m * known + target_varied * RESIDUAL_SCALE_M, target * RESIDUAL_SCALE_M,
+        rtol=0, atol=1e-6,
+    )  # fmt: skip
+    assert not (moved_m * (1 - known)).any()
+    per_person = moved_m.abs().sum((1, 2)) / known.sum((1, 2))
+    assert per_person.max() > 3 * per_person.min() > 0
 
 
 def test_wild_and_unknown_joints_do_not_count() -> None:

@@ -14,9 +14,15 @@ from torch import Tensor, nn
 from residualpose.learning.refiner_data import RefinerData
 from residualpose.learning.training_state import TrainingState
 from residualpose.pipeline.refine import (
+    DISTANCE,
+    FLOOR_POINT,
+    KNOWN,
     N_FEATURES,
     N_JOINTS,
+    POSITION_SCALE_M,
+    POSITIONS,
     RESIDUAL_SCALE_M,
+    SPREADS,
     RayFrames,
     features,
     has_trunk,
@@ -41,6 +47,10 @@ class RefinerConfig:
     blocks: int = 2
     """Residual blocks."""
     dropout: float = 0.4
+    size_sd: float = 0.08
+    """How much people are made larger or smaller on the way, as a share."""
+    jitter_m: float = 0.01
+    """How far joints are moved on the way, half the sd of the most moved people."""
     steps: int = 4000
     batch: int = 512
     learning_rate: float = 1e-3
@@ -115,9 +125,10 @@ def train_refiner(
     for step in range(state.step, config.steps):
         torch.manual_seed(config.seed * 1_000_003 + step)  # rows and dropout follow from the step
         rows = torch.randint(len(x), (config.batch,)).to(device)
+        found, target = varied(x[rows], y[rows], config)
         with torch.autocast(device.type, torch.bfloat16):
-            residual, log_sd = network(x[rows])
-        loss = refiner_loss(residual.float(), log_sd.float(), y[rows], w[rows])
+            residual, log_sd = network(found)
+        loss = refiner_loss(residual.float(), log_sd.float(), target, w[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -130,6 +141,30 @@ def train_refiner(
         progress(step, float(loss.detach()))
     network.load_state_dict(state.average.state_dict())
     return network.eval().cpu()
+
+
+def varied(x: Tensor, target: Tensor, config: RefinerConfig) -> tuple[Tensor, Tensor]:
+    """The same people a little different: nobody is met twice.
+
+    Somebody larger, as much farther away and with the camera as much higher, looks the same. And
+    joints are found a little elsewhere, more so of some people than of others.
+
+    Args:
+        x: (P, N_FEATURES).
+        target: (P, 15, 3) residuals in units of 0.1 m.
+        config: says how much.
+    """
+    people, x = len(x), x.clone()
+    size = torch.exp(config.size_sd * torch.randn(people, 1, device=x.device))
+    known = x[:, KNOWN]
+    x[:, POSITIONS] *= size
+    x[:, SPREADS] += size.log() * known.repeat(1, 2)
+    x[:, DISTANCE] = (x[:, DISTANCE] + 1) * size - 1
+    x[:, FLOOR_POINT] *= size
+    sd_m = 2 * config.jitter_m * torch.rand(people, 1, 1, device=x.device) * known[..., None]
+    moved_m = sd_m * torch.randn(target.shape, device=x.device)
+    x[:, POSITIONS] += moved_m.flatten(1) / POSITION_SCALE_M
+    return x, target * size[..., None] - moved_m / RESIDUAL_SCALE_M
 
 
 def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from residualpose.conventions import convention_by_name, to_convention
 from residualpose.errors import UsageError
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
+from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group
@@ -119,7 +120,7 @@ class Detector:
             people.person_score[believed],
             origin[believed].astype(np.uint8),
             covariance[believed].astype(np.float32),
-            find_floor(surface_m, grid_camera, lifted_m),
+            find_floor(surface_m, grid_camera, trunk_down(lifted_m)),
         )
 
 

@@ -201,26 +201,45 @@ def test_canvases_of_the_original_command() -> None:
     assert (canvases.canvas_3d_prior != canvases.canvas_3d_regressed).any()
 
 
-def test_the_floor_is_found_under_a_tilted_camera() -> None:
+@pytest.mark.parametrize("found", [0, 1])
+def test_the_floor_is_found_under_a_tilted_camera(found: int) -> None:
     tilt = np.radians(14)
-    R_camera_level = np.array([
-        [1, 0, 0], [0, np.cos(tilt), np.sin(tilt)], [0, -np.sin(tilt), np.cos(tilt)]
-    ])  # fmt: skip
-    rng = np.random.default_rng(3)
-    floor = np.stack([rng.uniform(-2, 2, 900), np.full(900, 1.3), rng.uniform(1, 5, 900)], -1)
-    wall = np.stack([rng.uniform(-2, 2, 900), rng.uniform(-1, 1.3, 900), np.full(900, 5.0)], -1)
-    cloud = (np.concatenate([floor, wall]) + rng.normal(0, 0.005, (1800, 3))) @ R_camera_level.T
-    ground = find_ground(cloud, np.zeros((0, 15, 3)), ITOP15)
+    down = np.array([0, np.cos(tilt), np.sin(tilt)])
+    v, u = np.mgrid[:120, :160]
+    rays = CAMERA.rays(np.stack([u, v], -1))
+    with np.errstate(divide="ignore"):
+        to_floor = 1.3 / np.maximum(rays @ down, 1e-9)
+    depth_m = np.minimum(to_floor, 5.0) + np.random.default_rng(3).normal(0, 0.005, u.shape)
+    standing = (STANDING[None, :] - [0, 0, 3]) @ _about_x(tilt).T + [0, 0, 3]
+    ground = find_ground(depth_m.astype(np.float32), CAMERA, standing[:found], ITOP15)
     assert ground.measured
     assert ground.height_m == pytest.approx(1.3, abs=0.02)
-    assert ground.to_ground(floor @ R_camera_level.T)[:, 1] == pytest.approx(0, abs=0.03)
+    on_floor = CAMERA.backproject(np.stack([u, v], -1), to_floor)[to_floor < 5]
+    assert ground.to_ground(on_floor)[:, 1] == pytest.approx(0, abs=0.03)
+
+
+def _about_x(angle: float) -> np.ndarray:
+    """Turns y towards z."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
 def test_an_overhead_camera_is_recognised_by_its_people() -> None:
     overhead = np.stack([STANDING[:, 0], STANDING[:, 2] - 3, 2.0 + STANDING[:, 1]], -1)
-    ground = find_ground(np.zeros((0, 3)), overhead[None], ITOP15)
+    nothing = np.zeros((120, 160), np.float32)
+    ground = find_ground(nothing, CAMERA, overhead[None], ITOP15)
     assert not ground.measured
     assert ground.R_ground_camera[1] == pytest.approx([0, 0, -1])
+    assert ground.height_m == pytest.approx(overhead[:, 2].max() + 0.08)
+
+
+def test_where_no_floor_is_seen_it_lies_under_the_lowest_thing() -> None:
+    nobody = np.zeros((0, 15, 3))
+    wall = np.full((120, 160), 3.0, np.float32)
+    ground = find_ground(wall, CAMERA, nobody, ITOP15)
+    assert not ground.measured and ground.height_m == pytest.approx(1.18, abs=0.03)
+    tiny = find_ground(np.zeros((4, 4), np.float32), CAMERA, nobody, ITOP15)
+    assert not tiny.measured and np.isfinite(tiny.height_m)
 
 
 def test_views_fit_their_box_and_draw_near_over_far() -> None:

@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from residualpose.camera import Camera
+from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.floor import find_floor
 
 CAMERA = Camera(72.0, 72.0, 40.0, 32.0)
@@ -26,10 +27,10 @@ def room_m(down: np.ndarray, height_m: float, wall_m: float, noise_m: float = 0.
     return depth_m + np.random.default_rng(0).normal(0, noise_m, SHAPE)
 
 
-def upright_m(standing_m: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """(1, 15, 3) a person who stands as gravity says, 3 m before the camera."""
+def upright(standing_m: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """(1, 3) the trunk of a person who stands as gravity says, 3 m before the camera."""
     turn = Rotation.align_vectors(down[None], [[0.0, 1.0, 0.0]])[0]
-    return (standing_m - standing_m.mean(0))[None] @ turn.as_matrix().T + [0, 0, 3.0]
+    return trunk_down((standing_m - standing_m.mean(0))[None] @ turn.as_matrix().T + [0, 0, 3.0])
 
 
 def unit(*vector: float) -> np.ndarray:
@@ -43,7 +44,7 @@ def unit(*vector: float) -> np.ndarray:
 )
 def test_the_floor_is_found_at_any_tilt(down: np.ndarray, standing_m: np.ndarray) -> None:
     depth_m = room_m(down, 1.8, 4.0)
-    plane = find_floor(depth_m.astype(np.float32), CAMERA, upright_m(standing_m, down))
+    plane = find_floor(depth_m.astype(np.float32), CAMERA, upright(standing_m, down))
     assert plane.dtype == np.float32
     assert np.degrees(np.arccos(np.clip(plane[:3] @ down, -1, 1))) < 1.5
     assert plane[3] == pytest.approx(1.8, abs=0.04)
@@ -52,37 +53,37 @@ def test_the_floor_is_found_at_any_tilt(down: np.ndarray, standing_m: np.ndarray
 def test_taking_every_third_cell_turns_nothing(standing_m: np.ndarray) -> None:
     down = unit(0, 1, 0.6)
     depth_m = room_m(down, 1.8, 99.0, noise_m=0.0)
-    plane = find_floor(depth_m.astype(np.float32), CAMERA, upright_m(standing_m, down))
+    plane = find_floor(depth_m.astype(np.float32), CAMERA, upright(standing_m, down))
     np.testing.assert_allclose(plane, [*down, 1.8], atol=1e-4)
 
 
 def test_a_wall_is_no_floor(standing_m: np.ndarray) -> None:
     wall = np.full(SHAPE, 3.5, np.float32)
-    level = upright_m(standing_m, np.array([0.0, 1.0, 0.0]))
+    level = upright(standing_m, np.array([0.0, 1.0, 0.0]))
     assert np.isnan(find_floor(wall, CAMERA, level)).all()
     # The same image is a floor to a camera under which people stand.
-    overhead = upright_m(standing_m, np.array([0.0, 0.0, 1.0]))
+    overhead = upright(standing_m, np.array([0.0, 0.0, 1.0]))
     np.testing.assert_allclose(find_floor(wall, CAMERA, overhead), [0, 0, 1, 3.5], atol=1e-3)
 
 
 def test_a_table_hides_no_floor_below_it(standing_m: np.ndarray) -> None:
     depth_m = room_m(np.array([0.0, 0.0, 1.0]), 2.8, 9.0)
     depth_m[5:45, 5:60] -= 0.8
-    overhead = upright_m(standing_m, np.array([0.0, 0.0, 1.0]))
+    overhead = upright(standing_m, np.array([0.0, 0.0, 1.0]))
     plane = find_floor(depth_m.astype(np.float32), CAMERA, overhead)
     assert plane[3] == pytest.approx(2.8, abs=0.03)
 
 
 def test_who_sees_nothing_or_nobody_finds_none(standing_m: np.ndarray) -> None:
     down = unit(0, 1, 0.25)
-    person, depth_m = upright_m(standing_m, down), room_m(down, 1.8, 4.0).astype(np.float32)
-    unknown = np.full((1, 15, 3), np.nan)
-    for surface_m, joints_m in (
+    person, depth_m = upright(standing_m, down), room_m(down, 1.8, 4.0).astype(np.float32)
+    unknown = np.full((1, 3), np.nan)
+    for surface_m, trunks in (
         (np.zeros(SHAPE, np.float32), person),
-        (depth_m, np.zeros((0, 15, 3))),
+        (depth_m, np.zeros((0, 3))),
         (depth_m, unknown),
         (np.ones((2, 2), np.float32), person),
     ):
-        assert np.isnan(find_floor(surface_m, CAMERA, joints_m)).all()
+        assert np.isnan(find_floor(surface_m, CAMERA, trunks)).all()
     few = depth_m * (np.random.default_rng(1).random(SHAPE) < 0.3)
     assert np.isfinite(find_floor(few, CAMERA, np.concatenate([person, unknown]))).all()

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from residualpose.camera import Camera
+from residualpose.errors import ResidualPoseError
+from residualpose.frames import DepthFrame
+from residualpose.pipeline.floor import NO_FLOOR, find_floor
+from residualpose.pipeline.maps import surface_of
+from residualpose.pipeline.normalise import normalise
 from residualpose.skeleton import Skeleton
 
-TRIPLES, SAMPLE_POINTS = 400, 3000
-FLOOR_TOLERANCE_M = 0.04
-MAX_TILT_COS = np.cos(np.radians(38))
-MIN_FLOOR_SHARE = 0.04
+_FOCAL_PX, _STRIDE = 144.0, 2
+"""The image in which the floor is looked for, and the pixels a cell of it: as the pipeline does."""
+_BELOW_FEET_M = 0.08
 SAME_UP_COS, SAME_HEIGHT_M = np.cos(np.radians(5)), 0.15
 """Floors of two frames that differ by less are one floor."""
 
@@ -33,18 +38,21 @@ class Ground:
         return points_m @ self.R_ground_camera.T + np.array([0.0, self.height_m, 0.0])
 
 
-def find_ground(points_m: np.ndarray, joints_m: np.ndarray, skeleton: Skeleton) -> Ground:
-    """Fit the floor to points (N, 3) of a cloud; people (P, J, 3) tell an overhead camera apart."""
-    guess = _rough_up(joints_m, skeleton)
-    points_m = points_m[np.isfinite(points_m).all(-1)]
-    floor = _fit_floor(points_m, guess)
-    if floor is not None:
-        up, height = floor
-        return Ground(_upright(up), height, True)
+def find_ground(
+    depth_m: np.ndarray, camera: Camera, joints_m: np.ndarray, skeleton: Skeleton
+) -> Ground:
+    """The floor of a depth image (H, W), or a guess; people (P, J, 3) tell what is up."""
+    trunks = _trunks(joints_m, skeleton)
+    guess = _rough_up(trunks)
+    floor = _floor(depth_m, camera, trunks if len(trunks) else -guess[None])
+    if np.isfinite(floor).all():
+        return Ground(_upright(-floor[:3]), float(floor[3]), True)
     feet = joints_m[np.isfinite(joints_m).all(-1)] @ guess
-    cloud = points_m @ guess
-    lowest = feet.min() - 0.08 if feet.size else np.percentile(cloud, 1) if cloud.size else -1.0
-    return Ground(_upright(guess), float(-lowest), False)
+    if feet.size:
+        return Ground(_upright(guess), float(_BELOW_FEET_M - feet.min()), False)
+    v, u = np.nonzero((depth_m > 0) & np.isfinite(depth_m))
+    rise = camera.backproject(np.stack([u, v], -1), depth_m[v, u]) @ guess
+    return Ground(_upright(guess), float(-np.percentile(rise, 1)) if len(v) else 1.0, False)
 
 
 def settled(grounds: Sequence[Ground]) -> tuple[list[Ground], bool]:
@@ -64,45 +72,32 @@ def settled(grounds: Sequence[Ground]) -> tuple[list[Ground], bool]:
     return ([measured[middle]] * len(grounds) if still else list(grounds)), still
 
 
-def _rough_up(joints_m: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """The camera axis nearest to where people's necks point, seen from their lower joints."""
-    axes = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0], [-1, 0, 0], [0, 1, 0]], dtype=np.float64)
+def _trunks(joints_m: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(T, 3) unit vectors from people's necks to the mean of their lower joints."""
     parts = ("hip", "knee", "foot", "ankle")
     low = [j for j, name in enumerate(skeleton.joints) if name.endswith(parts)]
-    spine = joints_m[:, skeleton.index("neck"), None] - joints_m[:, low]
-    spine = spine[np.isfinite(spine).all(-1)]
+    spine = joints_m[:, low] - joints_m[:, skeleton.index("neck"), None]
+    known = np.isfinite(spine).all(-1, keepdims=True)
+    mean = np.where(known, spine, 0).sum(1)
+    length = np.linalg.norm(mean, axis=-1, keepdims=True)
+    return (mean / np.maximum(length, 1e-9))[length[:, 0] > 1e-6]
+
+
+def _rough_up(trunks: np.ndarray) -> np.ndarray:
+    """The camera axis against which most trunks point."""
+    axes = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0], [-1, 0, 0], [0, 1, 0]], dtype=np.float64)
     # A small start makes "the camera is level" the answer when nothing else is known.
-    return axes[np.argmax(axes @ (spine.sum(0) + 1e-3 * axes[0]))]
+    return axes[np.argmax(axes @ (1e-3 * axes[0] - trunks.sum(0)))]
 
 
-def _fit_floor(points_m: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """The plane near level with most points on it and almost none below: (up, camera height)."""
-    if len(points_m) < 50:
-        return None
-    rng = np.random.default_rng(0)
-    points_m = rng.permutation(points_m)[:SAMPLE_POINTS]
-    rise = points_m @ guess
-    low = points_m[rise < np.percentile(rise, 50)]
-    a, b, c = low[rng.integers(0, len(low), (3, TRIPLES))]
-    normal = np.cross(b - a, c - a)
-    size = np.linalg.norm(normal, axis=-1)
-    a, normal = a[size > 1e-3], normal[size > 1e-3] / size[size > 1e-3, None]
-    normal *= np.sign(normal @ guess)[:, None]
-    a, normal = a[normal @ guess > MAX_TILT_COS], normal[normal @ guess > MAX_TILT_COS]
-    if not len(a):
-        return None
-    above = points_m @ normal.T - (a * normal).sum(-1)
-    inside = (np.abs(above) < FLOOR_TOLERANCE_M).mean(0)
-    # Noise and mirror images put a few points below any floor; a table has many.
-    score = np.where((above < -0.12).mean(0) < 0.02, inside, 0)
-    best = int(score.argmax())
-    if score[best] < MIN_FLOOR_SHARE:
-        return None
-    on_floor = points_m[np.abs(above[:, best]) < 1.5 * FLOOR_TOLERANCE_M]
-    centre = on_floor.mean(0)
-    up = np.linalg.svd(on_floor - centre, full_matrices=False)[2][-1]
-    up = up * np.sign(up @ guess)
-    return (up, float(-centre @ up)) if up @ guess > MAX_TILT_COS else None
+def _floor(depth_m: np.ndarray, camera: Camera, trunks: np.ndarray) -> np.ndarray:
+    """(4,) as the pipeline finds it."""
+    try:
+        view = normalise(DepthFrame(depth_m, camera), _FOCAL_PX)
+    except ResidualPoseError:  # a field of view or a size that no model takes
+        return NO_FLOOR
+    grid_camera = view.camera.resized(1 / _STRIDE, 1 / _STRIDE)
+    return find_floor(surface_of(view, _STRIDE), grid_camera, trunks)
 
 
 def _upright(up: np.ndarray) -> np.ndarray:

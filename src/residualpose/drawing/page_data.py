@@ -32,7 +32,7 @@ def pack_frame(
     """One frame as JSON-ready values (metres in the camera frame, null for NaN), and its floor."""
     depth_m = np.nan_to_num(np.asarray(depth_m, dtype=np.float32), nan=0, posinf=0, neginf=0)
     points_m, light, spread = sample_cloud(depth_m, camera, max_points)
-    ground = find_ground(points_m, poses.joints_m.astype(np.float64), poses.skeleton)
+    ground = find_ground(depth_m, camera, poses.joints_m.astype(np.float64), poses.skeleton)
     every_stage = {**stages, "refined": stages.get("refined", poses.joints_m)}
     packed: dict[str, object] = {
         "title": title,

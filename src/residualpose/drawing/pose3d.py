@@ -76,9 +76,10 @@ def draw_pose3d(
 
     `depth_m` (H, W) and `joints_m` (P, J, 3, camera frame, NaN unknown) in metres; `origin` (P, J).
     """
-    points_m, light, width_m = _cloud(np.asarray(depth_m, dtype=np.float32), camera)
+    depth_m = np.asarray(depth_m, dtype=np.float32)
+    points_m, light, width_m = _cloud(depth_m, camera)
     joints_m = np.asarray(joints_m, dtype=np.float64)
-    ground = find_ground(points_m, joints_m, skeleton)
+    ground = find_ground(depth_m, camera, joints_m, skeleton)
     points_m, joints_m = ground.to_ground(points_m), ground.to_ground(joints_m)
     low, high = _extent(points_m, joints_m)
     near = ((points_m > low) & (points_m < high)).all(-1)

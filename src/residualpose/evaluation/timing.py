@@ -16,6 +16,7 @@ import numpy as np
 
 from residualpose.estimator import PoseEstimator
 from residualpose.frames import DepthFrame
+from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.floor import find_floor
 from residualpose.pipeline.group import group
@@ -84,7 +85,8 @@ class StageClock:
         surface_m, points = self._timed("lift", lifted)
         self._timed("group", group, peaks, maps.limb_fields, points.points_m)
         _, people = self._estimate.detect(frame)
-        self._timed("floor", find_floor, surface_m, grid_camera, people.joints_m)
+        trunks = trunk_down(people.joints_m)
+        self._timed("floor", find_floor, surface_m, grid_camera, trunks)
         done = self._timed(
             "complete", complete_people,
             self._prior, people.joints_m, people.origin, people.covariance_m2,

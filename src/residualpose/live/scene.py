@@ -114,7 +114,7 @@ class SceneView:
         if self.ground and (self.ground.measured or self._frames % _GROUND_TRIES_EVERY):
             return
         ground = find_ground(
-            points_m.astype(np.float64), poses.joints_m.astype(np.float64), poses.skeleton
+            frame.depth_m, frame.camera, poses.joints_m.astype(np.float64), poses.skeleton
         )
         if not first and not ground.measured:
             return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from residualpose.camera import Camera
-from residualpose.pipeline.body_frame import trunk_down
 
 NO_FLOOR = np.full(4, np.nan, np.float32)
 """The floor of a frame that shows none."""
@@ -30,21 +29,20 @@ _LEAST_SHARE = 0.06
 """Share of the points that the floor has at least."""
 
 
-def find_floor(surface_m: np.ndarray, grid_camera: Camera, joints_m: np.ndarray) -> np.ndarray:
+def find_floor(surface_m: np.ndarray, grid_camera: Camera, trunks: np.ndarray) -> np.ndarray:
     """The largest plane that has nothing below it and on which people can stand upright.
 
     Args:
         surface_m: (h, w) depth of the seen surface, 0 = none.
         grid_camera: camera whose pixels are the cells of `surface_m`.
-        joints_m: (P, 15, 3) people, camera frame, NaN where missing: of walls and floors, the
-            floor is what most trunks are upright to.
+        trunks: (P, 3) unit vectors down people's trunks, camera frame, NaN where unknown: of walls
+            and floors, the floor is what most of them are upright to.
 
     Returns:
         (4,) float32 unit vector down, camera frame, and the camera's height above the floor in
         metres: points p on it have p . down = height. `NO_FLOOR` where none is seen or nobody is
         there.
     """
-    trunks = trunk_down(joints_m)
     trunks = trunks[np.isfinite(trunks).all(-1)]
     step = max(1, round((surface_m.size / _POINTS) ** 0.5))
     depth_m = surface_m[::step, ::step]

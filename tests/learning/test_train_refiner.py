@@ -17,6 +17,7 @@ from residualpose.learning.train_refiner import (  # noqa: E402
     RefinerConfig,
     _mirrored,
     _tensors,
+    calibrate,
     refiner_loss,
     train_refiner,
     varied,
@@ -28,6 +29,7 @@ from residualpose.pipeline.refine import (  # noqa: E402
     Refiner,
 )
 from residualpose.poses import Origin  # noqa: E402
+from residualpose.uncertainty import ellipsoid_radius  # noqa: E402
 
 SMALL = RefinerConfig(width=32, blocks=1, dropout=0.0, steps=250, batch=64, learning_rate=3e-3)
 
@@ -143,6 +145,31 @@ def test_joints_found_elsewhere_still_end_at_the_truth(data: RefinerData) -> Non
     assert not (moved_m * (1 - known)).any()
     per_person = moved_m.abs().sum((1, 2)) / known.sum((1, 2))
     assert per_person.max() > 3 * per_person.min() > 0
+
+
+def test_doubt_is_set_by_people_never_met(
+    data: RefinerData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = RefinerData.joined([data] * 5)  # 1000
+    met: list[int] = []
+    real = train_refiner_module._tensors
+    monkeypatch.setattr(
+        train_refiner_module, "_tensors", lambda of: (met.append(len(of)), real(of))[1]
+    )
+    network = train_refiner(many, replace(SMALL, steps=3), lambda *_: None)
+    assert met == [950, 950, 50]
+    unsure = network.log_sd.bias.detach().clone()
+    with torch.no_grad():
+        network.log_sd.bias += 1.5
+    calibrate(network, many.part(slice(950, None)))
+    torch.testing.assert_close(network.log_sd.bias.detach(), unsure, rtol=0, atol=1e-4)
+    x, target, known = real(many.part(slice(950, None)))
+    with torch.no_grad():
+        residual, log_sd = network(x)
+    distance2 = (((target - residual) / log_sd.exp()) ** 2).sum(-1)[known[..., 0] > 0]
+    assert float((distance2 < ellipsoid_radius(0.68) ** 2).float().mean()) == pytest.approx(
+        0.68, abs=0.01
+    )
 
 
 def test_wild_and_unknown_joints_do_not_count() -> None:

@@ -49,6 +49,10 @@ class RefinerData:
     def __len__(self) -> int:
         return len(self.joints_m)
 
+    def part(self, rows: slice) -> RefinerData:
+        """Some of the people."""
+        return RefinerData(*(getattr(self, f)[rows] for f in self.__slots__))
+
     def save(self, path: Path) -> None:
         """Write an .npz that `load` reads, whole or not at all."""
         with replacing(path) as stream:

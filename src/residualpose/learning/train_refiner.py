@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from residualpose.evaluation.calibration import Calibration
 from residualpose.learning.refiner_data import RefinerData
 from residualpose.learning.training_state import TrainingState
 from residualpose.pipeline.refine import (
@@ -31,6 +33,8 @@ from residualpose.skeleton import ITOP15
 
 MAX_RESIDUAL_M = 0.8
 """Joints farther off are not to be moved there: they are other people's, or exchanged."""
+_HELD_BACK, _MANY = 20, 1000
+"""One person in so many is held back, where there are as many as that."""
 _AVERAGE = 0.999
 """Share of the running average of the weights, which is the result, that a step leaves."""
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
@@ -98,7 +102,9 @@ def train_refiner(
     progress: Callable[[int, float], None],
     checkpoint: Path | None = None,
 ) -> RefinerNetwork:
-    """Train on all of `data`, and its mirror image; `progress(step, loss)` is called every step.
+    """Train on `data`, and its mirror image; `progress(step, loss)` is called every step.
+
+    The last twentieth of many people is held back, to set how sure the network says it is.
 
     Args:
         data: at least two people.
@@ -109,7 +115,9 @@ def train_refiner(
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    plain, mirrored = _tensors(data), _tensors(_mirrored(data))
+    held_back = len(data) // _HELD_BACK if len(data) >= _MANY else 0
+    learned = data.part(slice(len(data) - held_back))
+    plain, mirrored = _tensors(learned), _tensors(_mirrored(learned))
     x, y, w = (torch.cat(both).to(device) for both in zip(plain, mirrored, strict=True))
     network = RefinerNetwork(config).to(device)
     optimiser = torch.optim.AdamW(
@@ -140,7 +148,23 @@ def train_refiner(
             saved_at = time.monotonic()
         progress(step, float(loss.detach()))
     network.load_state_dict(state.average.state_dict())
-    return network.eval().cpu()
+    network.eval().cpu()
+    if held_back:
+        calibrate(network, data.part(slice(len(data) - held_back, None)))
+    return network
+
+
+def calibrate(network: RefinerNetwork, data: RefinerData) -> None:
+    """Scale all sds so that the 68 % ellipsoids hold 68 % of the joints of people never met.
+
+    Of those it learned from, a network is surer than it may be.
+    """
+    x, target, weight = _tensors(data)
+    with torch.no_grad():
+        residual, log_sd = network(x)
+        distance2 = (((target - residual) * torch.exp(-log_sd)) ** 2).sum(-1)
+        factor = Calibration.of(distance2[weight[..., 0] > 0].double().numpy()).sd_factor
+        network.log_sd.bias.add_(math.log(factor))
 
 
 def varied(x: Tensor, target: Tensor, config: RefinerConfig) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from residualpose.pipeline.refine import (  # noqa: E402
     Refiner,
 )
 from residualpose.poses import Origin  # noqa: E402
+from residualpose.skeleton import ITOP15  # noqa: E402
 from residualpose.uncertainty import ellipsoid_radius  # noqa: E402
 
 SMALL = RefinerConfig(width=32, blocks=1, dropout=0.0, steps=250, batch=64, learning_rate=3e-3)
@@ -170,6 +171,19 @@ def test_doubt_is_set_by_people_never_met(
     assert float((distance2 < ellipsoid_radius(0.68) ** 2).float().mean()) == pytest.approx(
         0.68, abs=0.01
     )
+
+
+def test_the_mirror_image_of_somebody_is_refined_to_the_mirror_image(data: RefinerData) -> None:
+    network = train_refiner(data, replace(SMALL, steps=30), lambda *_: None)
+    x, mirrored = _tensors(data)[0], _tensors(_mirrored(data))[0]
+    torch.testing.assert_close(network.mirrored(x), mirrored, rtol=0, atol=1e-4)
+    with torch.no_grad():
+        (residual, log_sd), (other, other_sd) = network(x), network(mirrored)
+    partner = list(ITOP15.mirror)
+    flip = torch.tensor([-1.0, 1, 1])
+    assert residual.abs().max() > 0.01
+    torch.testing.assert_close(other[:, partner] * flip, residual, rtol=0, atol=1e-3)
+    torch.testing.assert_close(other_sd[:, partner], log_sd, rtol=0, atol=1e-3)
 
 
 def test_wild_and_unknown_joints_do_not_count() -> None:

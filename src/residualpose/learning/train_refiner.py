@@ -17,6 +17,7 @@ from residualpose.learning.refiner_data import RefinerData
 from residualpose.learning.training_state import TrainingState
 from residualpose.pipeline.refine import (
     DISTANCE,
+    FLOOR_DOWN,
     FLOOR_POINT,
     KNOWN,
     N_FEATURES,
@@ -75,7 +76,13 @@ class _Block(nn.Module):
 
 
 class RefinerNetwork(nn.Module):
-    """Features (P, N_FEATURES) to residuals and log sds, (P, 15, 3) each, in units of 0.1 m."""
+    """Features (P, N_FEATURES) to residuals and log sds, (P, 15, 3) each, in units of 0.1 m.
+
+    Once trained, it gives the mean of what it says of a person and of the person's mirror image.
+    """
+
+    _columns: Tensor
+    _signs: Tensor
 
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
@@ -88,12 +95,41 @@ class RefinerNetwork(nn.Module):
         for head in (self.residual, self.log_sd):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
+        for name, values in zip(("_columns", "_signs"), _mirror_of_features(), strict=True):
+            self.register_buffer(name, values, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Residual and log sd of each joint in the ray frame."""
+        if self.training:
+            return self._as_seen(x)
+        partner = list(ITOP15.mirror)
+        flip = self._signs[:3]
+        both = self._as_seen(torch.cat([x, self.mirrored(x)]))
+        residual, log_sd = (of.view(2, -1, N_JOINTS, 3) for of in both)
+        mirrored = residual[1][:, partner] * flip
+        return (residual[0] + mirrored) / 2, (log_sd[0] + log_sd[1][:, partner]) / 2
+
+    def mirrored(self, x: Tensor) -> Tensor:
+        """The features of the mirror images of people."""
+        return x[:, self._columns] * self._signs
+
+    def _as_seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.blocks(self.enter(x))
         shape = (-1, N_JOINTS, 3)
         return self.residual(x).view(shape), self.log_sd(x).view(shape)
+
+
+def _mirror_of_features() -> tuple[Tensor, Tensor]:
+    """Which column of `features` (N_FEATURES,) each one is of the mirror image, and its sign."""
+    columns = np.arange(N_FEATURES)
+    signs = np.ones(N_FEATURES, np.float32)
+    partner = list(ITOP15.mirror)
+    columns[POSITIONS] = columns[POSITIONS].reshape(N_JOINTS, 3)[partner].ravel()
+    signs[POSITIONS] = np.tile([-1, 1, 1], N_JOINTS)
+    of_joints = slice(POSITIONS.stop, DISTANCE.start)
+    columns[of_joints] = columns[of_joints].reshape(-1, N_JOINTS)[:, partner].ravel()
+    signs[[FLOOR_DOWN.start, FLOOR_POINT.start]] = -1
+    return torch.from_numpy(columns), torch.from_numpy(signs)
 
 
 def train_refiner(

@@ -24,8 +24,8 @@ N_JOINTS = len(ITOP15.joints)
 N_FEATURES = N_JOINTS * 3 + N_JOINTS * 6 + 1 + 6
 POSITIONS, KNOWN = slice(0, 3 * N_JOINTS), slice(4 * N_JOINTS, 5 * N_JOINTS)
 SPREADS, DISTANCE = slice(7 * N_JOINTS, 9 * N_JOINTS), slice(9 * N_JOINTS, 9 * N_JOINTS + 1)
-FLOOR_POINT = slice(N_FEATURES - 3, N_FEATURES)
-"""Columns of `features` that change when somebody is of another size."""
+FLOOR_DOWN, FLOOR_POINT = slice(N_FEATURES - 6, N_FEATURES - 3), slice(N_FEATURES - 3, N_FEATURES)
+"""Columns of `features`; the rest are scores and flags of the joints."""
 POSITION_SCALE_M = 0.5
 RESIDUAL_SCALE_M = 0.1
 _TRUNK = np.array([NECK, TORSO, R_SHOULDER, L_SHOULDER, R_HIP, L_HIP])

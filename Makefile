@@ -23,7 +23,7 @@ test: $(VENV)/.dev
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
 
-# The whole recipe of a bundled model, some three hours on two cores: render, train, put together.
+# The whole recipe of a bundled model, half a day on two cores: render, train, put together.
 # It goes on where it was interrupted. MOCAP: where the motion capture is, if not where CONFIG says.
 # make model: base.   make small: small.
 NAME := base

@@ -102,12 +102,10 @@ class RefinerNetwork(nn.Module):
         """Residual and log sd of each joint in the ray frame."""
         if self.training:
             return self._as_seen(x)
-        partner = list(ITOP15.mirror)
-        flip = self._signs[:3]
         both = self._as_seen(torch.cat([x, self.mirrored(x)]))
         residual, log_sd = (of.view(2, -1, N_JOINTS, 3) for of in both)
-        mirrored = residual[1][:, partner] * flip
-        return (residual[0] + mirrored) / 2, (log_sd[0] + log_sd[1][:, partner]) / 2
+        log_sd = (log_sd[0] + log_sd[1][:, list(ITOP15.mirror)]) / 2
+        return (residual[0] + mirrored_joints(residual[1])) / 2, log_sd
 
     def mirrored(self, x: Tensor) -> Tensor:
         """The features of the mirror images of people."""
@@ -117,6 +115,11 @@ class RefinerNetwork(nn.Module):
         x = self.blocks(self.enter(x))
         shape = (-1, N_JOINTS, 3)
         return self.residual(x).view(shape), self.log_sd(x).view(shape)
+
+
+def mirrored_joints(vectors: Tensor) -> Tensor:
+    """Vectors of joints (P, 15, 3), ray frame, as the mirror image has them."""
+    return vectors[:, list(ITOP15.mirror)] * vectors.new_tensor([-1.0, 1.0, 1.0])
 
 
 def _mirror_of_features() -> tuple[Tensor, Tensor]:
@@ -153,9 +156,11 @@ def train_refiner(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     held_back = len(data) // _HELD_BACK if len(data) >= _MANY else 0
     learned = data.part(slice(len(data) - held_back))
-    plain, mirrored = _tensors(learned), _tensors(_mirrored(learned))
-    x, y, w = (torch.cat(both).to(device) for both in zip(plain, mirrored, strict=True))
-    network = RefinerNetwork(config).to(device)
+    network = RefinerNetwork(config)
+    x, y, w = _tensors(learned)
+    x, y = torch.cat([x, network.mirrored(x)]), torch.cat([y, mirrored_joints(y)])
+    x, y, w = x.to(device), y.to(device), torch.cat([w, w[:, list(ITOP15.mirror)]]).to(device)
+    network = network.to(device)
     optimiser = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
@@ -266,17 +271,4 @@ def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
         torch.from_numpy(x),
         torch.from_numpy(target.astype(np.float32)),
         torch.from_numpy(known.astype(np.float32)),
-    )
-
-
-def _mirrored(data: RefinerData) -> RefinerData:
-    partner = list(ITOP15.mirror)
-    flip = np.array([-1.0, 1.0, 1.0], np.float32)
-    return RefinerData(
-        data.joints_m[:, partner] * flip,
-        data.joint_score[:, partner],
-        data.origin[:, partner],
-        data.covariance_m2[:, partner] * np.outer(flip, flip),
-        data.truth_m[:, partner] * flip,
-        data.floor * np.append(flip, np.float32(1)),
     )

@@ -41,7 +41,11 @@ class Ground:
 def find_ground(
     depth_m: np.ndarray, camera: Camera, joints_m: np.ndarray, skeleton: Skeleton
 ) -> Ground:
-    """The floor of a depth image (H, W), or a guess; people (P, J, 3) tell what is up."""
+    """The floor of a depth image (H, W), or a guess; people (P, J, 3) tell what is up.
+
+    Depth and joints in metres, joints in the camera frame and NaN where unknown. Where no floor is
+    seen it lies under the lowest joint, or under the lowest thing seen.
+    """
     trunks = _trunks(joints_m, skeleton)
     guess = _rough_up(trunks)
     floor = _floor(depth_m, camera, trunks if len(trunks) else -guess[None])

@@ -53,9 +53,9 @@ class RefinerConfig:
     """Residual blocks."""
     dropout: float = 0.4
     size_sd: float = 0.08
-    """How much people are made larger or smaller on the way, as a share."""
+    """Sd of the log of the factor by which people are made larger or smaller on the way."""
     jitter_m: float = 0.01
-    """How far joints are moved on the way, half the sd of the most moved people."""
+    """Mean over people of the sd, metres, by which their joints are moved on the way."""
     steps: int = 4000
     batch: int = 512
     learning_rate: float = 1e-3
@@ -108,7 +108,7 @@ class RefinerNetwork(nn.Module):
         return (residual[0] + mirrored_joints(residual[1])) / 2, log_sd
 
     def mirrored(self, x: Tensor) -> Tensor:
-        """The features of the mirror images of people."""
+        """The features (P, N_FEATURES) of the mirror images of people (P, N_FEATURES)."""
         return x[:, self._columns] * self._signs
 
     def _as_seen(self, x: Tensor) -> tuple[Tensor, Tensor]:

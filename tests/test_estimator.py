@@ -56,7 +56,7 @@ def model(tiny_cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnx", reason="needs the train extra")
     from residualpose.learning.export import export_refiner, write_card
     from residualpose.learning.fit_prior import PriorFit, fit_prior
-    from residualpose.learning.train_refiner import RefinerConfig, RefinerNetwork
+    from residualpose.learning.refiner_network import RefinerNetwork
     from residualpose.synthetic.bodies import part_transforms, posed_joints
 
     folder = tmp_path_factory.mktemp("model")
@@ -67,7 +67,7 @@ def model(tiny_cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ])  # fmt: skip
     camera_m = np.stack([world_m[..., 0], -world_m[..., 2], world_m[..., 1] + 3], -1)
     fit_prior(camera_m, settings=PriorFit(components=1, iterations=3)).save(folder / "prior.npz")
-    export_refiner(RefinerNetwork(RefinerConfig(width=16, blocks=1)), folder / "refiner.onnx")
+    export_refiner(RefinerNetwork(width=16, blocks=1), folder / "refiner.onnx")
     (folder / "maps.onnx").write_bytes(b"written by PerfectMaps instead")
     write_card(folder, "perfect")
     return folder

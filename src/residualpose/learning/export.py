@@ -99,25 +99,6 @@ def export_refiner(network: nn.Module, path: Path) -> None:
         input_names=["features"], output_names=["residual", "log_sd"],
         dynamic_axes={k: {0: "people"} for k in ("features", "residual", "log_sd")},
     )  # fmt: skip
-    _halve(path)
-
-
-def _halve(path: Path) -> None:
-    """Keep the matrices of an ONNX file in half precision; whoever loads it casts them once."""
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load(str(path))
-    graph = model.graph
-    matrices = [i for i in graph.initializer if len(i.dims) == 2]
-    for matrix in matrices:
-        name = f"{matrix.name}_half"
-        half = numpy_helper.from_array(numpy_helper.to_array(matrix).astype("float16"), name)
-        cast = onnx.helper.make_node("Cast", [name], [matrix.name], to=onnx.TensorProto.FLOAT)
-        graph.initializer.append(half)
-        graph.node.insert(0, cast)
-        graph.initializer.remove(matrix)
-    onnx.save(model, str(path))
 
 
 def export_regressor(model: nn.Module, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,18 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from residualpose.evaluation.calibration import Calibration
 from residualpose.learning.refiner_data import RefinerData
+from residualpose.learning.refiner_network import RefinerNetwork, mirrored_joints
 from residualpose.learning.training_state import TrainingState
 from residualpose.pipeline.refine import (
     DISTANCE,
-    FLOOR_DOWN,
     FLOOR_POINT,
     KNOWN,
-    N_FEATURES,
-    N_JOINTS,
     POSITION_SCALE_M,
     POSITIONS,
     RESIDUAL_SCALE_M,
@@ -47,11 +44,11 @@ _ROUND = 0.3
 class RefinerConfig:
     """How the refiner is trained."""
 
-    width: int = 256
-    """Neurons a layer."""
-    blocks: int = 2
-    """Residual blocks."""
-    dropout: float = 0.4
+    width: int = 96
+    """Numbers that stand for a joint inside; of the released network, neurons a layer."""
+    blocks: int = 4
+    """Times that the joints look at one another; of the released network, residual blocks."""
+    dropout: float = 0.0
     size_sd: float = 0.08
     """Sd of the log of the factor by which people are made larger or smaller on the way."""
     jitter_m: float = 0.01
@@ -61,78 +58,6 @@ class RefinerConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     seed: int = 0
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(width, width), nn.BatchNorm1d(width),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.body(x))
-
-
-class RefinerNetwork(nn.Module):
-    """Features (P, N_FEATURES) to residuals and log sds, (P, 15, 3) each, in units of 0.1 m.
-
-    Once trained, it gives the mean of what it says of a person and of the person's mirror image.
-    """
-
-    _columns: Tensor
-    _signs: Tensor
-
-    def __init__(self, config: RefinerConfig) -> None:
-        super().__init__()
-        self.enter = nn.Sequential(nn.Linear(N_FEATURES, config.width), nn.ReLU())
-        self.blocks = nn.Sequential(
-            *(_Block(config.width, config.dropout) for _ in range(config.blocks))
-        )
-        self.residual = nn.Linear(config.width, N_JOINTS * 3)
-        self.log_sd = nn.Linear(config.width, N_JOINTS * 3)
-        for head in (self.residual, self.log_sd):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
-        for name, values in zip(("_columns", "_signs"), _mirror_of_features(), strict=True):
-            self.register_buffer(name, values, persistent=False)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Residual and log sd of each joint in the ray frame."""
-        if self.training:
-            return self._as_seen(x)
-        both = self._as_seen(torch.cat([x, self.mirrored(x)]))
-        residual, log_sd = (of.view(2, -1, N_JOINTS, 3) for of in both)
-        log_sd = (log_sd[0] + log_sd[1][:, list(ITOP15.mirror)]) / 2
-        return (residual[0] + mirrored_joints(residual[1])) / 2, log_sd
-
-    def mirrored(self, x: Tensor) -> Tensor:
-        """The features (P, N_FEATURES) of the mirror images of people (P, N_FEATURES)."""
-        return x[:, self._columns] * self._signs
-
-    def _as_seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.blocks(self.enter(x))
-        shape = (-1, N_JOINTS, 3)
-        return self.residual(x).view(shape), self.log_sd(x).view(shape)
-
-
-def mirrored_joints(vectors: Tensor) -> Tensor:
-    """Vectors of joints (P, 15, 3), ray frame, as the mirror image has them."""
-    return vectors[:, list(ITOP15.mirror)] * vectors.new_tensor([-1.0, 1.0, 1.0])
-
-
-def _mirror_of_features() -> tuple[Tensor, Tensor]:
-    """Which column of `features` (N_FEATURES,) each one is of the mirror image, and its sign."""
-    columns = np.arange(N_FEATURES)
-    signs = np.ones(N_FEATURES, np.float32)
-    partner = list(ITOP15.mirror)
-    columns[POSITIONS] = columns[POSITIONS].reshape(N_JOINTS, 3)[partner].ravel()
-    signs[POSITIONS] = np.tile([-1, 1, 1], N_JOINTS)
-    of_joints = slice(POSITIONS.stop, DISTANCE.start)
-    columns[of_joints] = columns[of_joints].reshape(-1, N_JOINTS)[:, partner].ravel()
-    signs[[FLOOR_DOWN.start, FLOOR_POINT.start]] = -1
-    return torch.from_numpy(columns), torch.from_numpy(signs)
 
 
 def train_refiner(
@@ -156,7 +81,7 @@ def train_refiner(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     held_back = len(data) // _HELD_BACK if len(data) >= _MANY else 0
     learned = data.part(slice(len(data) - held_back))
-    network = RefinerNetwork(config)
+    network = RefinerNetwork(config.width, config.blocks, config.dropout)
     x, y, w = _tensors(learned)
     x, y = torch.cat([x, network.mirrored(x)]), torch.cat([y, mirrored_joints(y)])
     x, y, w = x.to(device), y.to(device), torch.cat([w, w[:, list(ITOP15.mirror)]]).to(device)
@@ -204,8 +129,7 @@ def calibrate(network: RefinerNetwork, data: RefinerData) -> None:
     with torch.no_grad():
         residual, log_sd = network(x)
         distance2 = (((target - residual) * torch.exp(-log_sd)) ** 2).sum(-1)
-        factor = Calibration.of(distance2[weight[..., 0] > 0].double().numpy()).sd_factor
-        network.log_sd.bias.add_(math.log(factor))
+    network.widen(Calibration.of(distance2[weight[..., 0] > 0].double().numpy()).sd_factor)
 
 
 def varied(x: Tensor, target: Tensor, config: RefinerConfig) -> tuple[Tensor, Tensor]:

@@ -78,9 +78,6 @@ def _folded(path: Path) -> list[tuple[Tensor, Tensor]]:
         raise MissingExtraError("onnx", "train") from None
     graph = onnx.load(str(path)).graph
     stored = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
-    for node in graph.node:  # weights may be kept in half precision, cast when loaded
-        if node.op_type == "Cast" and node.input[0] in stored:
-            stored[node.output[0]] = stored[node.input[0]].float()
     convolutions = [node.input for node in graph.node if node.op_type == "Conv"]
     return [(stored[names[1]].float(), stored[names[2]].float()) for names in convolutions]
 

@@ -1,0 +1,152 @@
+"""The network that regresses residuals: a small transformer, whose tokens are a person's joints.
+
+The paper's is a multilayer perceptron (section III-D). One wide enough to be as good has ten times
+the weights and learns the people it is shown by heart; here all joints share theirs, but for the
+ways in and out and for whom each attends to. docs/experiments.md compares both.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from residualpose.errors import UsageError
+from residualpose.pipeline.refine import (
+    DISTANCE,
+    FLOOR_DOWN,
+    FLOOR_POINT,
+    N_FEATURES,
+    N_JOINTS,
+    POSITIONS,
+)
+from residualpose.skeleton import ITOP15
+
+HEADS = 4
+"""Independent ways of attending in each block."""
+_OF_EACH = slice(POSITIONS.stop, DISTANCE.start)
+"""Columns of `features` with scores, flags and spreads: kind by kind, each of all joints."""
+_OF_ALL = slice(DISTANCE.start, N_FEATURES)
+"""Columns of the person as a whole."""
+_HEARD = _OF_EACH.stop // N_JOINTS + _OF_ALL.stop - _OF_ALL.start
+"""Numbers that a joint hears: its own and the person's."""
+
+
+class RefinerNetwork(nn.Module):
+    """Features (P, N_FEATURES) to residuals and log sds, (P, 15, 3) each, in units of 0.1 m.
+
+    Once trained, it gives the mean of what it says of a person and of the person's mirror image.
+
+    Args:
+        width: numbers that stand for a joint inside, a multiple of `HEADS`.
+        blocks: times that the joints look at one another.
+        dropout: share of the hidden numbers that a step of training does without.
+
+    Raises:
+        UsageError: a width that cannot be shared out.
+    """
+
+    _columns: Tensor
+    _signs: Tensor
+
+    def __init__(self, width: int, blocks: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if width < HEADS or width % HEADS:
+            raise UsageError(f"width: expected a multiple of {HEADS}, got {width}")
+        self.enter = _OfEachJoint(_HEARD, width)
+        nn.init.normal_(self.enter.weight, std=_HEARD**-0.5)
+        self.blocks = nn.Sequential(*(_Block(width, dropout) for _ in range(blocks)))
+        self.before_leaving, self.leave = nn.LayerNorm(width), _OfEachJoint(width, 6)
+        for name, values in zip(("_columns", "_signs"), _mirror_of_features(), strict=True):
+            self.register_buffer(name, values, persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual and log sd of each joint in the ray frame."""
+        if self.training:
+            return self._as_seen(x)
+        both = self._as_seen(torch.cat([x, self.mirrored(x)]))
+        residual, log_sd = (of.view(2, -1, N_JOINTS, 3) for of in both)
+        log_sd = (log_sd[0] + log_sd[1][:, list(ITOP15.mirror)]) / 2
+        return (residual[0] + mirrored_joints(residual[1])) / 2, log_sd
+
+    def mirrored(self, x: Tensor) -> Tensor:
+        """The features (P, N_FEATURES) of the mirror images of people (P, N_FEATURES)."""
+        return x[:, self._columns] * self._signs
+
+    def _as_seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.leave(self.before_leaving(self.blocks(self.enter(_tokens(x)))))
+        return found[..., :3], found[..., 3:]
+
+    def widen(self, factor: float) -> None:
+        """Multiply all standard deviations by `factor`."""
+        with torch.no_grad():
+            self.leave.bias[:, 3:] += math.log(factor)
+
+
+def mirrored_joints(vectors: Tensor) -> Tensor:
+    """Vectors of joints (P, 15, 3), ray frame, as the mirror image has them."""
+    return vectors[:, list(ITOP15.mirror)] * vectors.new_tensor([-1.0, 1.0, 1.0])
+
+
+class _OfEachJoint(nn.Module):
+    """A linear layer for each joint: (P, 15, inputs) to (P, 15, outputs); zeros to begin with."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(N_JOINTS, inputs, outputs))
+        self.bias = nn.Parameter(torch.zeros(N_JOINTS, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.transpose(0, 1) @ self.weight).transpose(0, 1) + self.bias
+
+
+class _Block(nn.Module):
+    """Joints attend to one another, then each thinks by itself; does nothing to begin with."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.before_looking, self.before_thinking = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.asked, self.seen = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.whom = nn.Parameter(torch.zeros(HEADS, N_JOINTS, N_JOINTS))
+        """Whom a joint looks at whatever it finds there: the skeleton, as far as it helps."""
+        thought = nn.Linear(2 * width, width)
+        self.think = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.ReLU(), nn.Dropout(dropout), thought
+        )
+        for last in (self.seen, thought):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.seen(self._look(self.before_looking(x)))
+        return x + self.think(self.before_thinking(x))
+
+    def _look(self, x: Tensor) -> Tensor:
+        width = x.shape[-1]
+        asked = self.asked(x).view(-1, N_JOINTS, 3, HEADS, width // HEADS)
+        query, key, value = (asked[:, :, k].transpose(1, 2).contiguous() for k in range(3))
+        likeness = query @ key.transpose(-1, -2).contiguous() * (width // HEADS) ** -0.5
+        attention = torch.softmax(likeness + self.whom.to(likeness.dtype), -1)
+        return (attention.to(value.dtype) @ value).transpose(1, 2).reshape(-1, N_JOINTS, width)
+
+
+def _tokens(x: Tensor) -> Tensor:
+    """(P, N_FEATURES) to what each joint hears, (P, 15, _HEARD)."""
+    place = x[:, POSITIONS].view(-1, N_JOINTS, 3)
+    told = x[:, _OF_EACH].view(-1, _OF_EACH.stop // N_JOINTS - 3, N_JOINTS).transpose(1, 2)
+    person = x[:, None, _OF_ALL].expand(-1, N_JOINTS, -1)
+    return torch.cat([place, told, person], dim=-1)
+
+
+def _mirror_of_features() -> tuple[Tensor, Tensor]:
+    """Which column of `features` (N_FEATURES,) each one is of the mirror image, and its sign."""
+    columns = np.arange(N_FEATURES)
+    signs = np.ones(N_FEATURES, np.float32)
+    partner = list(ITOP15.mirror)
+    columns[POSITIONS] = columns[POSITIONS].reshape(N_JOINTS, 3)[partner].ravel()
+    signs[POSITIONS] = np.tile([-1, 1, 1], N_JOINTS)
+    columns[_OF_EACH] = columns[_OF_EACH].reshape(-1, N_JOINTS)[:, partner].ravel()
+    signs[[FLOOR_DOWN.start, FLOOR_POINT.start]] = -1
+    return torch.from_numpy(columns), torch.from_numpy(signs)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from residualpose.poses import Origin, Poses
     from residualpose.skeleton import ITOP15, Skeleton
     from residualpose.sources import open_source
-    from residualpose.uncertainty import ellipsoid_radius
+    from residualpose.uncertainty import ellipsoid_radius, probability_within
 
 __version__ = "0.1.0"
 
@@ -44,6 +44,7 @@ __all__ = [
     "ellipsoid_radius",
     "group_people",
     "open_source",
+    "probability_within",
     "ResidualPoseError",
     "UsageError",
     "__version__",
@@ -62,6 +63,7 @@ _HOMES = {
     "ITOP15": "skeleton",
     "LimbPrior": "pipeline.complete",
     "ellipsoid_radius": "uncertainty",
+    "probability_within": "uncertainty",
     "group_people": "pipeline.group",
     "open_source": "sources",
     "ResidualPoseError": "errors",

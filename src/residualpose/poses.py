@@ -42,7 +42,8 @@ class Poses:
     """(P, J) uint8 of `Origin`."""
     covariance_m2: np.ndarray
     """(P, J, 3, 3) float32 square metres, camera frame; NaN where unknown. Errors have heavier
-    tails than a Gaussian: `residualpose.ellipsoid_radius(0.95)` standard deviations hold 95 %."""
+    tails than a Gaussian: `residualpose.ellipsoid_radius(0.95)` standard deviations hold 95 %, and
+    `residualpose.probability_within(covariance_m2, 0.1)` tells who is probably within 10 cm."""
     camera: Camera
     """Camera of the input image."""
     skeleton: Skeleton = ITOP15

@@ -43,6 +43,16 @@ class Told:
         )
 
 
+class Doubting(Told):
+    """Says of each person how sure it is: the score is the standard deviation in metres."""
+
+    def explain(self, frame: DepthFrame) -> SimpleNamespace:
+        stages = super().explain(frame)
+        sd_m = stages.poses.person_score[:, None, None, None]
+        stages.poses.covariance_m2[:] = sd_m**2 * np.eye(3)
+        return stages
+
+
 def save(path: Path, joints_m: np.ndarray) -> Path:
     depth = np.full((len(joints_m), 24, 32), 3000, np.uint16)
     np.savez(path, depth_mm=depth, K=K, joints_m=joints_m)
@@ -64,6 +74,21 @@ def test_one_labelled_person_is_scored_by_the_surest_one_found(
     assert report.stages["lifted"].pck10 == pytest.approx(14 / 45)
     assert report.stages["refined"].recall == pytest.approx(2 / 3)
     assert report.stages["completed"].mpjpe_mm == pytest.approx((50 + 1050) / 2, rel=1e-2)
+
+
+def test_refined_joints_are_ranked_by_their_doubt(tmp_path: Path, standing_m: np.ndarray) -> None:
+    near, far = standing_m, standing_m + np.array([1, 0, 0])
+    data = open_labelled(save(tmp_path / "two.npz", np.stack([np.stack([near, far])])))
+    off = far + np.array([0, 0.2, 0])
+
+    def map10(sd_right_m: float, sd_wrong_m: float) -> dict[str, float]:
+        answers = [[(near, sd_right_m), (off, sd_wrong_m)]]
+        return evaluate(Doubting(answers), data, lambda: None).map10  # type: ignore[arg-type]
+
+    honest, boasting = map10(0.02, 0.3), map10(0.3, 0.02)
+    assert honest["refined"] == pytest.approx(0.5)  # the wrong joints come last
+    assert boasting["refined"] == pytest.approx(0.25)  # and first
+    assert honest["completed"] < boasting["completed"]  # ranked by scores, and those by person
 
 
 def test_several_labelled_people_are_paired(tmp_path: Path, standing_m: np.ndarray) -> None:

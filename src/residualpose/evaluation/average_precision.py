@@ -1,7 +1,7 @@
 """Multi-person 3D mAP: average precision of each joint over a set of frames, then the mean.
 
 Each person found goes to its best true person, one each; the others are false positives. A joint of
-a person found is right within 0.10 m. Joints are ranked by their scores.
+a person found is right within 0.10 m. Joints are ranked by how sure each is said to be.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from residualpose.evaluation.average_precision import RankedJoints
 from residualpose.evaluation.labelled import LabelledFrame, LabelledFrames
 from residualpose.evaluation.match import match_people
 from residualpose.evaluation.oks import People2D, person_boxes
+from residualpose.evaluation.pck import PCK_LIMIT_M
+from residualpose.uncertainty import probability_within
 
 if TYPE_CHECKING:
     from residualpose.estimator import PoseEstimator, Stages
@@ -58,6 +60,9 @@ class Observed:
     """(N, 15) of Origin; 0 where not found."""
     joint_score: np.ndarray
     """(N, 15)."""
+    sure: np.ndarray
+    """(N, 15) of refined joints: how probably they are within 10 cm by their covariance; the joint
+    score where there is none."""
     person_score: np.ndarray
     """(N,)."""
     extra_px: People2D
@@ -74,7 +79,8 @@ class Observed:
     def ranked(self, stage: str) -> RankedJoints:
         """What a stage reported for the true people."""
         present = np.asarray(np.isfinite(self.stages_m[stage]).all(-1))
-        return RankedJoints(present, self.joint_score, self.person_score)
+        score = self.sure if stage == STAGES[-1] else self.joint_score
+        return RankedJoints(present, score, self.person_score)
 
     def found_px(self) -> People2D:
         """Everyone found, the true people first."""
@@ -159,11 +165,13 @@ def _add_found(rows: _Rows, stages: Stages, p: int | None) -> None:
         nothing = np.full((_J, 3), np.nan)
         rows.add(lifted=nothing, completed=nothing, refined=nothing, found_px=nothing[:, :2])
         rows.add(covariance=np.full((_J, 3, 3), np.nan), origin=np.zeros(_J, np.uint8))
-        rows.add(joint_score=np.zeros(_J), person_score=0.0)
+        rows.add(joint_score=np.zeros(_J), sure=np.zeros(_J), person_score=0.0)
         return
     rows.add(**{stage: getattr(stages, f"{stage}_m")[p] for stage in STAGES})
     rows.add(found_px=poses.joints_px[p], covariance=poses.covariance_m2[p])
     rows.add(origin=poses.origin[p], joint_score=poses.joint_score[p])
+    sure = probability_within(poses.covariance_m2[p], PCK_LIMIT_M)
+    rows.add(sure=np.where(np.isnan(sure), poses.joint_score[p], sure))
     rows.add(person_score=poses.person_score[p])
 
 
@@ -182,8 +190,15 @@ def _stacked(people: _Rows, extra: _Rows, frames: _Rows) -> Observed:
         "distance": distance_names(truth_m),
         "occlusion": np.full(n, UNKNOWN) if visible is None else occlusion_names(visible),
     }
-    scores = extra.stack("joint_score", _J), extra.stack("person_score")
-    present = {s: np.asarray(np.isfinite(extra.stack(s, _J, 3)).all(-1)) for s in STAGES}
+    extra_score = extra.stack("person_score")
+    ranked = {
+        stage: RankedJoints(
+            np.asarray(np.isfinite(extra.stack(stage, _J, 3)).all(-1)),
+            extra.stack("sure" if stage == STAGES[-1] else "joint_score", _J),
+            extra_score,
+        )
+        for stage in STAGES
+    }
     return Observed(
         truth_m=truth_m,
         truth_px=people.stack("px", _J, 2),
@@ -198,11 +213,12 @@ def _stacked(people: _Rows, extra: _Rows, frames: _Rows) -> Observed:
         covariance_m2=people.stack("covariance", _J, 3, 3),
         origin=people.stack("origin", _J).astype(np.uint8),
         joint_score=people.stack("joint_score", _J),
+        sure=people.stack("sure", _J),
         person_score=people.stack("person_score"),
         extra_px=People2D(
-            extra.stack("frame").astype(int), extra.stack("found_px", _J, 2), scores[1]
+            extra.stack("frame").astype(int), extra.stack("found_px", _J, 2), extra_score
         ),
-        extra={stage: RankedJoints(present[stage], *scores) for stage in STAGES},
+        extra=ranked,
         right_count=frames.stack("right").astype(bool),
         nobody=frames.stack("nobody").astype(int),
         frame_attributes={

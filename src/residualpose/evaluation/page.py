@@ -28,8 +28,9 @@ _NOTES = {
     "or a person that was not found is wrong",
     "AUC": "mean of that share over limits of 0 to 15 cm in steps of 5 mm",
     "mAP": "people found are paired with true ones, one each, so that the median distances of "
-    "their joints (at most 0.5 m) are smallest; the others are false positives. Joints are ranked "
-    "by score; average precision of each joint at 10 cm, then the mean of the 15",
+    "their joints (at most 0.5 m) are smallest; the others are false positives. Lifted and "
+    "completed joints are ranked by score, refined ones by how probably they are within 10 cm by "
+    "their covariance; average precision of each joint at 10 cm, then the mean of the 15",
     "MPJPE, PA-MPJPE": "mean distance of the joints that were found, before and after the best "
     "turn, shift and scale of each person; recall is the share of joints found",
     "ellipsoids": "share of true joints inside the region that the covariance says holds 68 % or "

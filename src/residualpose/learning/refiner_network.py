@@ -2,7 +2,8 @@
 
 The paper's is a multilayer perceptron (section III-D). One wide enough to be as good has ten times
 the weights and learns the people it is shown by heart; here all joints share theirs, but for the
-ways in and out and for whom each attends to. docs/experiments.md compares both.
+ways in and out and for whom each attends to. docs/experiments.md compares both. Exported, either
+is an ONNX file of the same inputs and outputs.
 """
 
 from __future__ import annotations

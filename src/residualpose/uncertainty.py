@@ -52,7 +52,7 @@ def probability_within(covariance_m2: np.ndarray, distance_m: float) -> np.ndarr
     """
     if not distance_m > 0:
         raise UsageError(f"distance_m: expected more than 0, got {distance_m}")
-    # An error is u C^1/2 times a length, u being any direction: the mean over directions is exact.
+    # An error is C^1/2 u times a length, u being any direction: 64 of them stand for all.
     u = _directions()
     spread_m2 = np.einsum("dij,...ij->...d", u[:, :, None] * u[:, None], covariance_m2)
     angle = np.arctan(distance_m / np.sqrt(3 * np.maximum(spread_m2, 1e-12)))

@@ -18,7 +18,7 @@ from residualpose.learning.checkpoint import load_checkpoint, save_checkpoint  #
 from residualpose.learning.mix import Share  # noqa: E402
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps  # noqa: E402
 from residualpose.learning.train_maps import MapsConfig, train_maps  # noqa: E402
-from residualpose.learning.warm_start import freeze_norms, start_from  # noqa: E402
+from residualpose.learning.warm_start import freeze_norms, restore_norms, start_from  # noqa: E402
 from residualpose.model import ModelFolder  # noqa: E402
 from residualpose.pipeline.maps import MapsModel  # noqa: E402
 from residualpose.pipeline.normalise import NetworkInput  # noqa: E402
@@ -42,6 +42,22 @@ def test_the_bundled_model_comes_back_whole() -> None:
     np.testing.assert_allclose(fields, expected.limb_fields, atol=2e-3)
     assert expected.offset_m is not None
     np.testing.assert_allclose(offsets, expected.offset_m, atol=2e-3)
+
+
+def test_restored_norms_leave_the_model_as_it_is_and_fit_the_images() -> None:
+    restored, model = PoseNetwork(), PoseNetwork()
+    start_from(restored, "base")
+    start_from(model, "base")
+    images = torch.from_numpy(np.random.default_rng(0).uniform(1, 4, (4, 1, 32, 48))).float()
+    restore_norms(restored, [images[:2], images[2:]])
+    with torch.no_grad():
+        _, expected = model.eval()(images)
+        torch.testing.assert_close(restored.eval()(images)[1], expected, atol=1e-3, rtol=1e-3)
+        # Statistics of a batch are now those of the network: training goes on where it stood.
+        torch.testing.assert_close(restored.train()(images)[1], expected, atol=0.05, rtol=0.05)
+    filters = [weight for weight in restored.parameters() if weight.ndim == 4]
+    sizes = [float(torch.linalg.vector_norm(f)) / f.numel() ** 0.5 for f in filters]
+    assert min(sizes) > 0.05  # Adam turns all of them at like speeds
 
 
 def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:
@@ -71,6 +87,27 @@ def test_training_goes_on_from_another_run(tiny_shards: Path, tmp_path: Path) ->
     before, after = load_checkpoint(first)["average"], load_checkpoint(second)["network"]
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, atol=1e-6, rtol=1e-4)
+
+
+def test_norms_are_followed_when_not_frozen(tiny_shards: Path, tmp_path: Path) -> None:
+    tiny = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
+    one = MapsConfig(
+        (Share(tiny_shards),),
+        tmp_path / "one",
+        steps=1,
+        batch=2,
+        shards=1,
+        first_shards=1,
+        network=tiny,
+    )
+    first = str(train_maps(one, lambda *_: None))
+    counts = {}
+    for frozen in (True, False):
+        out = tmp_path / f"{frozen}"
+        again = replace(one, out=out, start=first, steps=3, frozen_norms=frozen)
+        state = load_checkpoint(train_maps(again, lambda *_: None))["network"]
+        counts[frozen] = {int(v) for k, v in state.items() if k.endswith("num_batches_tracked")}
+    assert max(counts[False]) - max(counts[True]) == 3
 
 
 def test_models_that_do_not_fit_are_named(tmp_path: Path) -> None:

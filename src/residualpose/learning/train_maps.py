@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,12 +24,19 @@ from residualpose.learning.parallel import Processes, joined_processes, process_
 from residualpose.learning.released_network import ReleasedConfig
 from residualpose.learning.training_log import TrainingLog
 from residualpose.learning.training_state import TrainingState
-from residualpose.learning.warm_start import freeze_middle, freeze_norms, start_from
+from residualpose.learning.warm_start import (
+    freeze_middle,
+    freeze_norms,
+    restore_norms,
+    start_from,
+)
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 LEARN = ("all", "ends")
 NORMS = ("shared", "own")
 FOCAL_PX = 144.0
+STEPS_TO_RESTORE = 16
+"""Steps whose frames restore the batch norms' statistics."""
 _ALONE = Processes(torch.device("cpu"))
 
 
@@ -78,8 +85,11 @@ class MapsConfig:
     tensorboard: bool = False
     """Write TensorBoard's files to `out`/tensorboard too."""
     start: str = ""
-    """Begin with the weights of this bundled model, model folder or checkpoint.pt, batch norms
-    frozen, instead of random ones."""
+    """Begin with the weights of this bundled model, model folder or checkpoint.pt instead of
+    random ones."""
+    frozen_norms: bool = True
+    """Batch norms of a run with `start` keep their statistics, as few frames ask for. False, for
+    long runs: the first frames restore them, and they are followed as from random weights."""
     learn: str = "all"
     """Which weights learn: all, or those at both ends of the compact network and all scales and
     shifts (ends). A few dozen frames are too few for all."""
@@ -129,7 +139,7 @@ def train_maps(config: MapsConfig, progress: Callable[[int, dict[str, float]], N
     with joined_processes() as processes:
         pace = Pace(config.shards, config.first_shards, config.steps_per_shard)
         opened = open_frames(config.data, pace, config.focal_px)
-        state = _state(config, processes)
+        state = _state(config, processes, opened.frames)
         _train(config, processes, opened, state, progress)
     return _checkpoint(config)
 
@@ -138,7 +148,7 @@ def _checkpoint(config: MapsConfig) -> Path:
     return config.out / "checkpoint.pt"
 
 
-def _state(config: MapsConfig, processes: Processes) -> TrainingState:
+def _state(config: MapsConfig, processes: Processes, frames: Frames) -> TrainingState:
     torch.manual_seed(config.seed)
     network = build_network(config.architecture, config.network, config.released)
     network.to(processes.device, memory_format=torch.channels_last)  # pyright: ignore
@@ -146,7 +156,9 @@ def _state(config: MapsConfig, processes: Processes) -> TrainingState:
         network.double()
     if config.start:
         start_from(network, config.start)
-    elif processes.count > 1 and config.norms == "shared":
+        if not config.frozen_norms and not _checkpoint(config).exists():
+            restore_norms(network, _first_images(config, processes, frames))
+    if processes.count > 1 and config.norms == "shared" and not _frozen(config):
         share_norms(network)
     if config.learn == "ends":
         freeze_middle(network)
@@ -184,7 +196,7 @@ def _train(
             batch = _batch(config, processes, opened.frames, step)
             torch.manual_seed(_mixed(config.seed, step))  # dropout too is a function of the step
             network.train()
-            if config.start:
+            if _frozen(config):
                 freeze_norms(network)
             losses = train_step(
                 network, state.optimiser, batch, losses_of, PRECISIONS[config.precision], processes
@@ -202,6 +214,16 @@ def _train(
     finally:
         if log is not None:
             log.close()
+
+
+def _frozen(config: MapsConfig) -> bool:
+    return bool(config.start) and config.frozen_norms
+
+
+def _first_images(config: MapsConfig, processes: Processes, frames: Frames) -> Iterator[Tensor]:
+    """Images (B, 1, H, W) of this process's part of the first steps, crops and whole frames."""
+    for step in range(STEPS_TO_RESTORE):
+        yield _batch(config, processes, frames, step).depth_m[:, None]
 
 
 def _batch(config: MapsConfig, processes: Processes, frames: Frames, step: int) -> Batch:

@@ -2,12 +2,13 @@
 
 A model folder holds an exported network, in which each batch norm is folded into the convolution
 before it. The training network gets it back with batch norms that do nothing yet but scale and
-shift; trained with frozen statistics (`freeze_norms`) it starts exactly where the model is.
+shift; trained with frozen statistics (`freeze_norms`) it starts exactly where the model is. For
+long runs `restore_norms` measures the statistics anew, and they are followed as in any other run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -38,6 +39,70 @@ def start_from(network: PoseNetwork | ReleasedHourglass, source: str) -> None:
     if isinstance(network, ReleasedHourglass):
         raise UsageError(f"{source}: the released network can begin with a checkpoint.pt only")
     _unfold(network, _folded(folder.path / "maps.onnx"), source)
+
+
+_FILTER_RMS = 0.08
+"""Size of a restored filter's weights: behind a batch norm it changes nothing but how fast they
+turn, and so it is set to what filters trained for long from random weights have."""
+
+
+def restore_norms(network: nn.Module, images: Iterable[Tensor]) -> None:
+    """Batch norms whose statistics are those of `images`; what the network computes stays.
+
+    Args:
+        network: One whose batch norms only scale and shift, as `start_from` fills it.
+        images: Batches (B, 1, H, W) metres, as it is going to be trained on.
+    """
+    pairs = [(conv, norm) for conv, norm in _in_order(network) if norm is not None]
+    outputs = {conv: _Moments() for conv, _ in pairs}
+    hooks = [conv.register_forward_hook(seen.add) for conv, seen in outputs.items()]
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()
+            for image in images:
+                network(image)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    with torch.no_grad():
+        for conv, norm in pairs:
+            _restore(conv, norm, *outputs[conv].mean_and_variance())
+
+
+def _restore(conv: nn.Conv2d, norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    assert norm.running_mean is not None and norm.running_var is not None
+    rms = conv.weight.square().mean((1, 2, 3)).sqrt().clamp_min(1e-6)
+    larger = _FILTER_RMS / rms
+    conv.weight.mul_(larger[:, None, None, None])
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    norm.bias.add_(scale * (mean - norm.running_mean))
+    norm.running_mean.copy_(mean * larger)
+    norm.running_var.copy_(variance * larger**2)
+    norm.weight.copy_(scale * (norm.running_var + norm.eps).sqrt() / larger)
+
+
+class _Moments:
+    """Mean and variance of a convolution's output over batches, by channel."""
+
+    def __init__(self) -> None:
+        self.sums: Tensor | None = None
+
+    def add(self, _module: nn.Module, _inputs: object, output: Tensor) -> None:
+        """A forward hook."""
+        values = output.double().transpose(0, 1).flatten(1)
+        count = values.new_full((len(values),), values.shape[1])
+        sums = torch.stack([count, values.sum(1), values.square().sum(1)])
+        self.sums = sums if self.sums is None else self.sums + sums
+
+    def mean_and_variance(self) -> tuple[Tensor, Tensor]:
+        """(C,) each."""
+        assert self.sums is not None, "no image was shown"
+        count, total, squares = self.sums
+        mean = total / count
+        variance = (squares / count - mean**2).clamp_min(0)
+        return mean.float(), variance.float()
 
 
 def freeze_norms(network: nn.Module) -> None:
@@ -98,7 +163,7 @@ def _unfold(network: PoseNetwork, folded: list[tuple[Tensor, Tensor]], source: s
                 norm.bias.copy_(bias)
 
 
-def _in_order(network: PoseNetwork) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
+def _in_order(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
     """Convolutions in the order they are run, each with the batch norm that follows it."""
     run: list[nn.Module] = []
     kinds = (nn.Conv2d, nn.BatchNorm2d)

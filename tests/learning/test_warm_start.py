@@ -24,6 +24,13 @@ from residualpose.pipeline.maps import MapsModel  # noqa: E402
 from residualpose.pipeline.normalise import NetworkInput  # noqa: E402
 
 
+def _one_step(shards: Path, out: Path) -> MapsConfig:
+    """A run of one step of a tiny network."""
+    tiny = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
+    data = (Share(shards),)
+    return MapsConfig(data, out, steps=1, batch=2, shards=1, first_shards=1, network=tiny)
+
+
 def test_the_bundled_model_comes_back_whole() -> None:
     network = PoseNetwork()
     start_from(network, "base")
@@ -71,16 +78,7 @@ def test_a_checkpoint_of_another_run(tmp_path: Path) -> None:
 
 
 def test_training_goes_on_from_another_run(tiny_shards: Path, tmp_path: Path) -> None:
-    tiny = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
-    one = MapsConfig(
-        (Share(tiny_shards),),
-        tmp_path / "one",
-        steps=1,
-        batch=2,
-        shards=1,
-        first_shards=1,
-        network=tiny,
-    )
+    one = _one_step(tiny_shards, tmp_path / "one")
     first = train_maps(one, lambda *_: None)
     again = replace(one, out=tmp_path / "two", start=str(first), learning_rate=1e-9)
     second = train_maps(again, lambda *_: None)
@@ -90,16 +88,7 @@ def test_training_goes_on_from_another_run(tiny_shards: Path, tmp_path: Path) ->
 
 
 def test_norms_are_followed_when_not_frozen(tiny_shards: Path, tmp_path: Path) -> None:
-    tiny = NetworkConfig(stem=4, widths=(8, 8, 8), blocks=(1, 1, 1), head=8)
-    one = MapsConfig(
-        (Share(tiny_shards),),
-        tmp_path / "one",
-        steps=1,
-        batch=2,
-        shards=1,
-        first_shards=1,
-        network=tiny,
-    )
+    one = _one_step(tiny_shards, tmp_path / "one")
     first = str(train_maps(one, lambda *_: None))
     counts = {}
     for frozen in (True, False):

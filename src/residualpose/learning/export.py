@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from residualpose.learning.architectures import released_image
 from residualpose.learning.checkpoint import load_checkpoint, trained_with
+from residualpose.learning.integer_graph import store_integers
+from residualpose.learning.integers import fold, round_network
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps
 from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
 from residualpose.learning.train_maps import FOCAL_PX
@@ -45,13 +47,20 @@ class _ReleasedForExport(nn.Module):
 def export_maps(checkpoint: Path, path: Path) -> int:
     """Write the averaged weights of a training run as ONNX; returns the steps it was trained.
 
+    Those of a run with `integers` are stored as integers.
+
     Raises:
         ResidualPoseError: the checkpoint is missing or damaged, or was trained by other code.
     """
     state = load_checkpoint(checkpoint)
     settings = trained_with(state)
     network = _network(settings, str(checkpoint))
+    rounded = network if settings.get("integers") and isinstance(network, PoseNetwork) else None
+    if rounded is not None:
+        round_network(rounded)
     network.load_state_dict(state["average"])
+    if rounded is not None:
+        fold(rounded.eval())
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(network, ReleasedHourglass):
         model, outputs, free = _ReleasedForExport(network), ["part_maps", "limb_fields"], []
@@ -65,6 +74,8 @@ def export_maps(checkpoint: Path, path: Path) -> int:
             "depth_m": {2: "height", 3: "width"}, **{k: {2: "h", 3: "w"} for k in free},
         },
     )  # fmt: skip
+    if rounded is not None:
+        store_integers(path)
     return int(state["step"])
 
 
@@ -78,6 +89,8 @@ def card_facts(checkpoint: Path) -> dict[str, object]:
     """What a model's card has to say of its 2D network: focal length, stride, joints, kind."""
     settings = trained_with(load_checkpoint(checkpoint))
     facts: dict[str, object] = {"focal_px": settings.get("focal_px", FOCAL_PX)}
+    if settings.get("integers"):
+        facts["integers"] = True
     if settings.get("architecture") == "released":
         facts |= {"architecture": "released", "stride": RELEASED_STRIDE}
     skeleton = settings.get("skeleton", ITOP15.to_dict())

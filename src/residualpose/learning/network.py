@@ -33,22 +33,30 @@ class NetworkConfig:
     """Channels from which the maps are read."""
 
 
+class Kept(nn.Sequential):
+    """What is done to numbers before they are kept for the next layer, if anything.
+
+    A network for 8-bit arithmetic rounds them here: see integers.py.
+    """
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions with a shortcut (pre-trained nowhere, so plain batch norm)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.a = ConvNorm(channels, channels)
-        self.b = nn.Sequential(
+        self.b = Kept(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
         )
+        self.sum = Kept(nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        return torch.relu(x + self.b(self.a(x)))
+        return self.sum(x + self.b(self.a(x)))
 
 
-class ConvNorm(nn.Sequential):
+class ConvNorm(Kept):
     """Convolution, batch norm, ReLU."""
 
     def __init__(self, cin: int, cout: int, kernel: int = 3, stride: int = 1) -> None:
@@ -71,6 +79,7 @@ class Hourglass(nn.Module):
             self.down.append(nn.Sequential(*enter, *(Residual(width) for _ in range(count))))
         for lower, upper in zip(widths[1:], widths[:-1], strict=True):
             self.up.append(ConvNorm(lower, upper, kernel=1))
+        self.sums = nn.ModuleList(Kept() for _ in widths[:-1])
         self.merge = nn.ModuleList(Residual(width) for width in widths[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +90,7 @@ class Hourglass(nn.Module):
             kept.append(x)
         for i in reversed(range(len(self.up))):
             x = kept[i] + nn.functional.interpolate(self.up[i](x), scale_factor=2.0)
-            x = self.merge[i](x)
+            x = self.merge[i](self.sums[i](x))
         return x
 
 
@@ -144,10 +153,12 @@ class PoseNetwork(nn.Module):
             [Hourglass(c.widths, c.blocks), Hourglass(c.widths, (1,) * len(c.widths))]
         )
         outputs = 2 * N_JOINTS + N_FIELDS
-        self.early = nn.Conv2d(first, outputs, 1)
-        self.back = nn.Conv2d(outputs, first, 1)
-        self.rise = nn.Conv2d(first, head, 1)
-        self.skip = nn.Conv2d(c.stem, head, 1)
+        self.early = Kept(nn.Conv2d(first, outputs, 1))
+        self.back = Kept(nn.Conv2d(outputs, first, 1))
+        self.again = Kept()
+        self.rise = Kept(nn.Conv2d(first, head, 1))
+        self.skip = Kept(nn.Conv2d(c.stem, head, 1))
+        self.risen = Kept(nn.ReLU())
         self.final = nn.Sequential(ConvNorm(head, head), nn.Conv2d(head, outputs, 1))
 
     def forward(self, depth_m: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,9 +167,9 @@ class PoseNetwork(nn.Module):
         x = self.enter(half)
         y = self.hourglasses[0](x)
         early = self.early(y)
-        y = self.hourglasses[1](x + y + self.back(early))
+        y = self.hourglasses[1](self.again(x + y + self.back(early)))
         rise = nn.functional.interpolate(self.rise(y), scale_factor=2.0)
-        return early, self.final(torch.relu(rise + self.skip(half)))
+        return early, self.final(self.risen(rise + self.skip(half)))
 
 
 def split_maps(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:

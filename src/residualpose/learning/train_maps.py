@@ -18,8 +18,9 @@ from residualpose.learning.architectures import (
     compact_losses,
 )
 from residualpose.learning.batches import Batch, Crop, joined, make_batch
+from residualpose.learning.integers import round_network
 from residualpose.learning.mix import Frames, Opened, Pace, Share, open_frames
-from residualpose.learning.network import NetworkConfig
+from residualpose.learning.network import NetworkConfig, PoseNetwork
 from residualpose.learning.parallel import Processes, joined_processes, process_count, share_norms
 from residualpose.learning.released_network import ReleasedConfig
 from residualpose.learning.training_log import TrainingLog
@@ -93,6 +94,9 @@ class MapsConfig:
     learn: str = "all"
     """Which weights learn: all, or those at both ends of the compact network and all scales and
     shifts (ends). A few dozen frames are too few for all."""
+    integers: bool = False
+    """Round what the compact network computes as 8-bit arithmetic will (integers.py), for the last
+    part of a training: the exported network is twice as fast."""
     crop: Crop | None = None
     """Cut most batches to crops around people, rolled and resized; None: whole frames as stored."""
     sensor_noise: bool = True
@@ -119,6 +123,8 @@ class MapsConfig:
                 )
         if self.learn == "ends" and self.architecture != "compact":
             raise UsageError("learn: ends are those of the compact network; expected all")
+        if self.integers and self.architecture != "compact":
+            raise UsageError("integers: only the compact network can be rounded")
         if not self.data:
             raise UsageError("data: expected at least one folder of frames")
         if self.batch % self.parts:
@@ -158,6 +164,8 @@ def _state(config: MapsConfig, processes: Processes, frames: Frames) -> Training
         start_from(network, config.start)
         if not config.frozen_norms and not _checkpoint(config).exists():
             restore_norms(network, _first_images(config, processes, frames))
+    if config.integers and isinstance(network, PoseNetwork):
+        round_network(network)
     if processes.count > 1 and config.norms == "shared" and not _frozen(config):
         share_norms(network)
     if config.learn == "ends":

@@ -142,7 +142,12 @@ def _folded(path: Path) -> list[tuple[Tensor, Tensor]]:
     except ImportError:
         raise MissingExtraError("onnx", "train") from None
     graph = onnx.load(str(path)).graph
-    stored = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
+    arrays = {i.name: numpy_helper.to_array(i).copy() for i in graph.initializer}
+    stored = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored:  # a network of integers
+            steps, scale = (stored[name] for name in node.input[:2])
+            stored[node.output[0]] = steps * scale.view(-1, *[1] * (steps.ndim - 1))
     convolutions = [node.input for node in graph.node if node.op_type == "Conv"]
     return [(stored[names[1]].float(), stored[names[2]].float()) for names in convolutions]
 

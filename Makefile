@@ -23,11 +23,12 @@ test: $(VENV)/.dev
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
 
-# The whole recipe of a bundled model, half a day on two cores: render, train, put together.
+# The whole recipe of a bundled model, half a day on two cores: render, train, round, put together.
 # It goes on where it was interrupted. MOCAP: where the motion capture is, if not where CONFIG says.
 # make model: base.   make small: small.
 NAME := base
 CONFIG := configs/$(NAME).toml
+INTEGERS := configs/$(NAME)_integers.toml
 OUT := runs/$(NAME)
 HELD_OUT_SHARDS := 128
 MOCAP :=
@@ -37,12 +38,14 @@ model: $(VENV)/.dev
 	$(SYNTH) --out $(OUT)/data
 	$(SYNTH) --out $(OUT)/held_out --seed 1 --shards $(HELD_OUT_SHARDS)
 	$(BIN)/residualpose train maps --config $(CONFIG) --data $(OUT)/data --out $(OUT)/maps
+	$(BIN)/residualpose train maps --config $(INTEGERS) --from $(OUT)/maps/checkpoint.pt \
+		--data $(OUT)/data --out $(OUT)/integers
 	$(BIN)/residualpose fit prior --config $(CONFIG) --data $(OUT)/data --out $(OUT)/prior.npz
-	$(BIN)/residualpose export --run $(OUT)/maps --prior $(OUT)/prior.npz \
+	$(BIN)/residualpose export --run $(OUT)/integers --prior $(OUT)/prior.npz \
 		--out $(OUT)/detector --overwrite
 	$(BIN)/residualpose fit refiner --config $(CONFIG) --data $(OUT)/held_out \
 		--model $(OUT)/detector --out $(OUT)/refiner.onnx
-	$(BIN)/residualpose export --run $(OUT)/maps --prior $(OUT)/prior.npz \
+	$(BIN)/residualpose export --run $(OUT)/integers --prior $(OUT)/prior.npz \
 		--refiner $(OUT)/refiner.onnx --out $(OUT)/model --name $(NAME) --overwrite
 	@echo "The model: $(OUT)/model (residualpose predict ... --model $(OUT)/model)"
 

@@ -16,7 +16,7 @@ from residualpose.errors import ResidualPoseError, UsageError  # noqa: E402
 from residualpose.frames import DepthFrame  # noqa: E402
 from residualpose.learning.batches import Crop, make_batch  # noqa: E402
 from residualpose.learning.labelled_store import LabelledStore  # noqa: E402
-from residualpose.learning.mix import MixedFrames, Pace, Share, open_frames  # noqa: E402
+from residualpose.learning.mix import MixedFrames, Pace, Share, frame_px, open_frames  # noqa: E402
 from residualpose.skeleton import ITOP15, PANOPTIC15, Skeleton  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -139,3 +139,9 @@ def test_shares_are_read_from_text() -> None:
     for wrong in ("data=0", "data=-1", "data=inf", "=2"):
         with pytest.raises(UsageError, match="weight"):
             Share.parse(wrong)
+
+
+def test_frames_show_the_same_angle_at_any_focal_length() -> None:
+    assert frame_px(144.0) == (160, 128)
+    assert frame_px(171.0) == (192, 160)
+    assert frame_px(288.0) == (320, 256)

@@ -51,9 +51,8 @@ def run_fine_tune(options: FineTuneOptions) -> int:
         raise UsageError(f"{options.held_out}: held out and trained on; choose other recordings")
     values = dict(RECIPE) | read_section(options.config, "maps")
     flags = {"steps": options.steps, "seed": options.seed, "threads": options.threads}
-    same = {name: model.card[name] for name in ("focal_px", "integers") if name in model.card}
-    values = same | {"network": network_settings(model)} | with_flags(values, flags)
-    values |= {"start": options.start}
+    same = {"network": network_settings(model), "integers": bool(model.card.get("integers"))}
+    values = same | with_flags(values, flags) | {"start": options.start}
     config = maps_config(values, str(options.config or "options"), shares, options.out / "run")
     record_run(config, {s.path: read_run(s.path) for s in shares if s.rendered})
     try:

@@ -13,6 +13,7 @@ from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.learning.mix import Share, open_recording
 from residualpose.learning.parallel import is_first, process_count
 from residualpose.learning.train_maps import MapsConfig, train_maps
+from residualpose.model import ModelFolder
 from residualpose.settings import build, plain, read_section, record, with_flags
 from residualpose.synthetic.shards import shard_path
 from residualpose.synthetic.workers import RECORD, read_run
@@ -67,6 +68,8 @@ def maps_config(
     if rendered:
         known["shards"] = max(int(str(run["shards"])) for run in rendered.values())
         known["focal_px"] = _focal_px(rendered)
+    elif (start := str(values.get("start") or "")) and not start.endswith(".pt"):
+        known["focal_px"] = ModelFolder.open(start).focal_px
     config = build(MapsConfig, known | values, where, data=tuple(shares), out=out)
     if rendered and config.shards > int(str(known["shards"])):
         raise UsageError(

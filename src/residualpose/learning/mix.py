@@ -18,8 +18,9 @@ from residualpose.learning.labelled_store import LabelledStore
 from residualpose.skeleton import ITOP15, Skeleton
 from residualpose.synthetic.workers import RECORD, read_run
 
-FRAME_PX = (160, 128)
-"""Width and height of training frames where no rendered ones set them."""
+FRAME_AT_1 = (160 / 144, 128 / 144)
+"""Width and height, at focal length 1, of training frames where no rendered ones set them."""
+_MULTIPLE_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def open_frames(shares: Sequence[Share], pace: Pace, focal_px: float) -> Opened:
     if len(sizes) > 1:
         found = ", ".join(f"{w}x{h} in {path}" for (w, h), path in sizes.items())
         raise UsageError(f"rendered frames of one size expected, found {found}")
-    size = next(iter(sizes), FRAME_PX)
+    size = next(iter(sizes), frame_px(focal_px))
     stores: dict[Share, Frames] = dict(rendered)
     for share, data in recorded.items():
         stores[share] = LabelledStore(
@@ -130,6 +131,12 @@ def open_frames(shares: Sequence[Share], pace: Pace, focal_px: float) -> Opened:
         return Opened(stores[shares[0]], skeleton)
     weights = [share.weight for share in shares]
     return Opened(MixedFrames([stores[share] for share in shares], weights), skeleton)
+
+
+def frame_px(focal_px: float) -> tuple[int, int]:
+    """Width and height of training frames at a focal length, multiples of 16."""
+    width, height = (_MULTIPLE_PX * round(side * focal_px / _MULTIPLE_PX) for side in FRAME_AT_1)
+    return width, height
 
 
 def _rendered(share: Share, pace: Pace) -> FrameStore:

@@ -35,20 +35,20 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.parametrize("integers", [False, True])
 def test_a_killed_and_resumed_run_equals_the_straight_one(
-    tiny_shards: Path, tmp_path: Path
+    tiny_shards: Path, tmp_path: Path, integers: bool
 ) -> None:
     losses: dict[str, list] = {"straight": [], "killed": []}
-    straight = train_maps(
-        config(tiny_shards, tmp_path / "straight"), lambda _, loss: losses["straight"].append(loss)
-    )
+    whole = replace(config(tiny_shards, tmp_path / "straight"), integers=integers)
+    straight = train_maps(whole, lambda _, loss: losses["straight"].append(loss))
 
     def until_the_fourth(step: int, loss: dict[str, float]) -> None:
         if step == 3:
             raise Killed
         losses["killed"].append(loss)
 
-    killed = config(tiny_shards, tmp_path / "killed")
+    killed = replace(whole, out=tmp_path / "killed")
     with pytest.raises(Killed):
         train_maps(killed, until_the_fourth)
     assert torch.load(killed.out / "checkpoint.pt", weights_only=True)["step"] == 3

@@ -55,7 +55,12 @@ class RefinerOptions:
     config: Settings = None
     """Settings: its table [refiner]. The options below take precedence over it."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
-    """Optimiser steps. Default: 6000, or what the settings say."""
+    """Optimiser steps. Default: 4000, or what the settings say."""
+    start: Annotated[
+        str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="")
+    ] = None
+    """Begin with the refiner of this model, of the size that the settings say. Default: with
+    nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,12 @@ def _synth_config(folder: Path) -> SynthConfig:
 
 def run_refiner(options: RefinerOptions) -> int:
     """Collect people from the earlier stages, train the refiner on them, export it; or go on."""
-    values = with_flags(read_section(options.config, "refiner"), {"steps": options.steps})
+    flags = {"steps": options.steps, "start": options.start}
+    values = with_flags(read_section(options.config, "refiner"), flags)
     config = build(RefinerConfig, values, str(options.config or "options"))
     model = ModelFolder.open(options.model)
+    if model.released and config.start:
+        raise UsageError("--from: the released regressor begins with random weights only")
     unfinished = options.out.with_name(f"{options.out.name}.unfinished")
     make_folder(unfinished)
     settings = plain(config) | {"data": str(options.data), "model": model.sha256}

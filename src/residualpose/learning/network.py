@@ -31,6 +31,10 @@ class NetworkConfig:
     """Residual blocks on the way down at each stride of the first hourglass."""
     head: int = 48
     """Channels from which the maps are read."""
+    depth_unit: float = 1.0
+    """Unit, in metres, in which distances are read. Trained weights find the sizes that they know at
+    the distances that they know when images of a longer focal length come in so much longer units.
+    """
 
 
 class Kept(nn.Sequential):
@@ -103,10 +107,15 @@ class DepthChannels(nn.Module):
 
     windows_px = (17, 49)
 
+    def __init__(self, unit: float = 1.0) -> None:
+        super().__init__()
+        self.unit = unit
+
     def forward(self, depth_m: Tensor) -> Tensor:
         """(B, 1, H, W) metres, 0 = no reading -> (B, 4, H, W), 0 where there is no reading."""
         valid = (depth_m > 0).to(depth_m.dtype)
-        channels = [valid * (depth_m.clamp(max=8.0) - 2.5) * 0.5, valid]
+        distance = depth_m.clamp(max=8.0 * self.unit) - 2.5 * self.unit
+        channels = [valid * distance * (0.5 / self.unit), valid]
         both = torch.cat([depth_m, valid], dim=1)
         for window in self.windows_px:
             total = _box_sum(both, window)
@@ -146,7 +155,7 @@ class PoseNetwork(nn.Module):
         self.config = config or NetworkConfig()
         c = self.config
         first, head = c.widths[0], c.head
-        self.channels = DepthChannels()
+        self.channels = DepthChannels(c.depth_unit)
         self.stem = nn.Sequential(ConvNorm(4, c.stem, 5, stride=2), ConvNorm(c.stem, c.stem))
         self.enter = ConvNorm(c.stem, first, stride=2)
         self.hourglasses = nn.ModuleList(

@@ -14,6 +14,7 @@ from torch import Tensor
 from residualpose.evaluation.calibration import Calibration
 from residualpose.learning.refiner_data import RefinerData
 from residualpose.learning.refiner_network import RefinerNetwork, mirrored_joints
+from residualpose.learning.refiner_start import start_refiner_from
 from residualpose.learning.training_state import TrainingState
 from residualpose.pipeline.refine import (
     DISTANCE,
@@ -58,6 +59,9 @@ class RefinerConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     seed: int = 0
+    start: str = ""
+    """Begin with the refiner of this bundled model or model folder, which must be of the same size,
+    instead of one that does nothing."""
 
 
 def train_refiner(
@@ -82,6 +86,8 @@ def train_refiner(
     held_back = len(data) // _HELD_BACK if len(data) >= _MANY else 0
     learned = data.part(slice(len(data) - held_back))
     network = RefinerNetwork(config.width, config.blocks, config.dropout)
+    if config.start:
+        start_refiner_from(network, config.start)
     x, y, w = _tensors(learned)
     x, y = torch.cat([x, network.mirrored(x)]), torch.cat([y, mirrored_joints(y)])
     x, y, w = x.to(device), y.to(device), torch.cat([w, w[:, list(ITOP15.mirror)]]).to(device)

@@ -1,0 +1,45 @@
+"""A residual network that begins with the weights of a model's refiner, as it was exported."""
+
+from __future__ import annotations
+
+import torch
+
+from residualpose.errors import MissingExtraError, ResidualPoseError
+from residualpose.learning.refiner_network import RefinerNetwork
+from residualpose.model import ModelFolder
+
+
+def start_refiner_from(network: RefinerNetwork, source: str) -> None:
+    """Fill a residual network with the weights of a bundled model's refiner (name) or a folder's.
+
+    Raises:
+        UsageError: there is no such model.
+        ResidualPoseError: it has no refiner, or one of another size.
+        MissingExtraError: onnx is not installed.
+    """
+    path = ModelFolder.open(source).refiner_path
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError:
+        raise MissingExtraError("onnx", "train") from None
+    arrays = {i.name: numpy_helper.to_array(i) for i in onnx.load(str(path)).graph.initializer}
+    stored = {name: torch.from_numpy(array.copy()).float() for name, array in arrays.items()}
+    # What the exporter turned round or cast goes by other names, numbered as it is computed.
+    rest = sorted((name for name in stored if name.startswith("onnx::")), key=_number)
+    turned = iter([stored[name].T for name in rest if stored[name].ndim == 2])
+    others = iter([stored[name] for name in rest if stored[name].ndim == 3])
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            named = stored.get(name)
+            found = next(turned if weight.ndim == 2 else others, None) if named is None else named
+            if found is None or found.shape != weight.shape:
+                raise ResidualPoseError(
+                    f"{path}: expected a refiner of the size set, {name} of {tuple(weight.shape)}, "
+                    "found one of another size; set [refiner] as that one was fitted"
+                )
+            weight.copy_(found)
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("_")[2])

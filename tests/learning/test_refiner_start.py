@@ -1,0 +1,68 @@
+"""A refiner that begins with an exported one's weights says what that one says."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("onnx", reason="needs the train extra")
+
+from residualpose.errors import ResidualPoseError  # noqa: E402
+from residualpose.learning.export import export_refiner, write_card  # noqa: E402
+from residualpose.learning.refiner_network import RefinerNetwork  # noqa: E402
+from residualpose.learning.refiner_start import start_refiner_from  # noqa: E402
+from residualpose.model import ModelFolder  # noqa: E402
+from residualpose.pipeline.maps import start_session  # noqa: E402
+from residualpose.pipeline.refine import N_FEATURES  # noqa: E402
+
+
+def _model(folder: Path, network: RefinerNetwork) -> Path:
+    """A model folder with this refiner."""
+    base = ModelFolder.open("base").path
+    for file in ("maps.onnx", "prior.npz"):
+        shutil.copyfile(base / file, folder / file)
+    export_refiner(network, folder / "refiner.onnx")
+    write_card(folder, "mine")
+    return folder
+
+
+@pytest.fixture
+def network() -> RefinerNetwork:
+    """One that does something."""
+    torch.manual_seed(1)
+    network = RefinerNetwork(width=16, blocks=2)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.1 * torch.randn(weight.shape)
+    return network
+
+
+def test_an_exported_refiner_comes_back_whole(network: RefinerNetwork, tmp_path: Path) -> None:
+    model = _model(tmp_path, network)
+    again = RefinerNetwork(width=16, blocks=2)
+    start_refiner_from(again, str(model))
+    expected = dict(network.named_parameters())
+    for name, weight in again.named_parameters():
+        torch.testing.assert_close(weight, expected[name], atol=2e-3, rtol=2e-3)  # half precision
+
+
+def test_the_bundled_refiner_says_the_same(tmp_path: Path) -> None:
+    network = RefinerNetwork(width=64, blocks=3)
+    start_refiner_from(network, "small")
+    x = torch.randn(4, N_FEATURES, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = network.eval()(x)
+    session = start_session(ModelFolder.open("small").refiner_path, 1)
+    for mine, theirs in zip(ours, session.run(None, {"features": x.numpy()}), strict=True):
+        np.testing.assert_allclose(mine.numpy(), np.asarray(theirs), atol=2e-2)
+
+
+def test_one_of_another_size_is_refused(network: RefinerNetwork, tmp_path: Path) -> None:
+    model = _model(tmp_path, network)
+    for other in (RefinerNetwork(width=32, blocks=2), RefinerNetwork(width=16, blocks=3)):
+        with pytest.raises(ResidualPoseError, match="another size"):
+            start_refiner_from(other, str(model))

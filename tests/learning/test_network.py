@@ -63,6 +63,15 @@ def test_channels_show_shape_wherever_in_the_room() -> None:
     assert (near[0, 2:, 25, 25] < -0.1).all() and near[0, 2, 5, 60].abs() < 1e-4
 
 
+def test_in_longer_units_what_is_farther_looks_as_near_and_shapes_stay() -> None:
+    depth = torch.full((1, 1, 32, 32), 2.0)
+    depth[..., 10:20, 10:20] = 1.9
+    known, longer = DepthChannels()(depth), DepthChannels(unit=1.25)(depth * 1.25)
+    torch.testing.assert_close(longer[:, 0], known[:, 0])
+    farther = DepthChannels(unit=1.25)(depth + 0.5)
+    torch.testing.assert_close(farther[:, 2:], known[:, 2:], atol=1e-4, rtol=0)
+
+
 def test_an_image_without_readings_is_finite() -> None:
     with torch.no_grad():
         maps = PoseNetwork(TINY).eval()(torch.zeros(1, 1, 32, 32))

@@ -18,7 +18,6 @@ from residualpose.errors import UsageError
 from residualpose.estimator import PoseEstimator
 from residualpose.evaluation.labelled import LabelledFrames, open_labelled
 from residualpose.evaluation.report import Report, evaluate
-from residualpose.learning.export import network_settings
 from residualpose.learning.mix import Share
 from residualpose.model import ModelFolder
 from residualpose.settings import read_section, with_flags
@@ -51,8 +50,8 @@ def run_fine_tune(options: FineTuneOptions) -> int:
         raise UsageError(f"{options.held_out}: held out and trained on; choose other recordings")
     values = dict(RECIPE) | read_section(options.config, "maps")
     flags = {"steps": options.steps, "seed": options.seed, "threads": options.threads}
-    same = {"network": network_settings(model), "integers": bool(model.card.get("integers"))}
-    values = same | with_flags(values, flags) | {"start": options.start}
+    values = {"integers": bool(model.card.get("integers"))} | with_flags(values, flags)
+    values |= {"start": options.start}
     config = maps_config(values, str(options.config or "options"), shares, options.out / "run")
     record_run(config, {s.path: read_run(s.path) for s in shares if s.rendered})
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from residualpose.cli.progress import progress_bar
 from residualpose.cli.reporting import EXIT_INTERRUPTED, complain
 from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.learning.export import network_settings
 from residualpose.learning.mix import Share, open_recording
 from residualpose.learning.parallel import is_first, process_count
 from residualpose.learning.train_maps import MapsConfig, train_maps
@@ -68,8 +69,11 @@ def maps_config(
     if rendered:
         known["shards"] = max(int(str(run["shards"])) for run in rendered.values())
         known["focal_px"] = _focal_px(rendered)
-    elif (start := str(values.get("start") or "")) and not start.endswith(".pt"):
-        known["focal_px"] = ModelFolder.open(start).focal_px
+    start = str(values.get("start") or "")
+    if start and not start.endswith(".pt"):
+        model = ModelFolder.open(start)
+        known["network"] = network_settings(model)
+        known.setdefault("focal_px", model.focal_px)
     config = build(MapsConfig, known | values, where, data=tuple(shares), out=out)
     if rendered and config.shards > int(str(known["shards"])):
         raise UsageError(

@@ -32,9 +32,8 @@ class NetworkConfig:
     head: int = 48
     """Channels from which the maps are read."""
     depth_unit: float = 1.0
-    """Unit, in metres, in which distances are read. Trained weights find the sizes that they know at
-    the distances that they know when images of a longer focal length come in so much longer units.
-    """
+    """Unit of the distances read, metres. Weights trained at one focal length find the sizes they
+    know at the distances they know in images of a k times longer one, if this is k times longer."""
 
 
 class Kept(nn.Sequential):

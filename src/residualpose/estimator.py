@@ -37,7 +37,7 @@ MIN_PERSON_SCORE = 0.28
 MIN_JOINT_SCORE = 0.3
 """A joint found with less is left to the prior, which guesses it better: on 60 ITOP frames 7 % of
 such joints were right, 20 % after completion. Neck and torso stay: the prior needs them."""
-MIN_MEASURED = 4
+MIN_MEASURED = 3
 """A person with fewer joints whose depth was measured is not believed."""
 _ABSENT, _MEASURED = int(Origin.ABSENT), int(Origin.MEASURED)
 

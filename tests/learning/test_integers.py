@@ -157,6 +157,14 @@ def test_training_can_begin_with_a_network_of_integers(trained: Path, tmp_path: 
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-3)
 
 
+def test_training_can_begin_with_the_checkpoint_of_a_run_that_rounded(trained: Path) -> None:
+    plain = PoseNetwork(TINY)
+    start_from(plain, str(trained))
+    state = load_checkpoint(trained)["average"]
+    stored = state["stem.1.0.parametrizations.weight.original"]
+    assert torch.equal(plain.stem[1][0].weight, stored)  # pyright: ignore
+
+
 def test_only_the_compact_network_rounds(tmp_path: Path) -> None:
     config = MapsConfig((Share(tmp_path),), tmp_path, integers=True)
     with pytest.raises(UsageError, match="compact"):

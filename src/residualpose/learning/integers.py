@@ -10,7 +10,7 @@ floating point. `learning.export` writes such a network with its integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,15 @@ def round_network(network: PoseNetwork) -> None:
         module.append(Rounding())
     for conv in _inner_convolutions(network):
         parametrize.register_parametrization(conv, "weight", RoundedFilters())
+
+
+def unrounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a network that rounds by the names of one that does not, ranges left out."""
+    return {
+        name.replace("parametrizations.weight.original", "weight"): value
+        for name, value in state.items()
+        if name.rpartition(".")[2] not in ("low", "high")
+    }
 
 
 def fold(network: PoseNetwork) -> None:

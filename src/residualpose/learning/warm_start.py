@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from residualpose.errors import MissingExtraError, ResidualPoseError, UsageError
 from residualpose.learning.checkpoint import load_checkpoint
+from residualpose.learning.integers import unrounded
 from residualpose.learning.network import PoseNetwork
 from residualpose.learning.released_network import ReleasedHourglass
 from residualpose.model import ModelFolder
@@ -122,7 +123,7 @@ def freeze_middle(network: nn.Module) -> None:
 
 def _load(network: PoseNetwork | ReleasedHourglass, state: dict[str, Tensor], source: str) -> None:
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(unrounded(state))
     except RuntimeError:
         raise _other_size(source, network) from None
 

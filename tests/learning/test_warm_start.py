@@ -15,13 +15,20 @@ import numpy as np  # noqa: E402
 from residualpose.camera import Camera  # noqa: E402
 from residualpose.errors import ResidualPoseError, UsageError  # noqa: E402
 from residualpose.learning.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from residualpose.learning.export import (  # noqa: E402
+    export_maps,
+    network_settings,
+    write_card,
+)
 from residualpose.learning.mix import Share  # noqa: E402
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps  # noqa: E402
 from residualpose.learning.train_maps import MapsConfig, train_maps  # noqa: E402
 from residualpose.learning.warm_start import freeze_norms, restore_norms, start_from  # noqa: E402
-from residualpose.model import ModelFolder  # noqa: E402
+from residualpose.model import WEIGHTS, ModelFolder  # noqa: E402
 from residualpose.pipeline.maps import MapsModel  # noqa: E402
-from residualpose.pipeline.normalise import NetworkInput  # noqa: E402
+from residualpose.pipeline.normalise import NetworkInput, normalise  # noqa: E402
+from residualpose.settings import build  # noqa: E402
+from residualpose.sources import open_source  # noqa: E402
 
 
 def _one_step(shards: Path, out: Path) -> MapsConfig:
@@ -31,24 +38,49 @@ def _one_step(shards: Path, out: Path) -> MapsConfig:
     return MapsConfig(data, out, steps=1, batch=2, shards=1, first_shards=1, network=tiny)
 
 
-def test_the_bundled_model_comes_back_whole() -> None:
-    network = PoseNetwork()
-    start_from(network, "base")
+def _maps_of(network: PoseNetwork, depth: np.ndarray) -> list[np.ndarray]:
+    """Parts, fields and offsets of one image, norms as in use but frozen as in training."""
     network.train()
     freeze_norms(network)
-    rng = np.random.default_rng(0)
-    depth = rng.choice([0, 1.5, 2.2, 3.0, 6.0], (80, 96)).astype(np.float32)
-    folder = ModelFolder.open("base")
-    expected = MapsModel(folder.path / "maps.onnx", folder.stride)(
-        NetworkInput(depth, Camera(144, 144, 48, 40))
-    )
     with torch.no_grad():
         _, final = network(torch.from_numpy(depth)[None, None])
-    parts, fields, offsets = (m[0].numpy() for m in split_maps(final))
-    np.testing.assert_allclose(parts, expected.part_maps, atol=2e-3)
-    np.testing.assert_allclose(fields, expected.limb_fields, atol=2e-3)
-    assert expected.offset_m is not None
-    np.testing.assert_allclose(offsets, expected.offset_m, atol=2e-3)
+    return [m[0].numpy() for m in split_maps(final)]
+
+
+def _image() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.choice([0, 1.5, 2.2, 3.0, 6.0], (80, 96)).astype(np.float32)
+
+
+def _exported(folder: Path, depth: np.ndarray) -> list[np.ndarray]:
+    maps = MapsModel(folder / "maps.onnx", 2)(NetworkInput(depth, Camera(144, 144, 48, 40)))
+    assert maps.offset_m is not None
+    return [maps.part_maps, maps.limb_fields, maps.offset_m]
+
+
+def test_an_exported_model_comes_back_whole(tiny_shards: Path, tmp_path: Path) -> None:
+    config = replace(_one_step(tiny_shards, tmp_path / "run"), steps=2)
+    export_maps(train_maps(config, lambda *_: None), tmp_path / "maps.onnx")
+    prior = ModelFolder.open("base").path / "prior.npz"
+    (tmp_path / "prior.npz").write_bytes(prior.read_bytes())
+    write_card(tmp_path, "tiny")
+    network = PoseNetwork(config.network)
+    start_from(network, str(tmp_path))
+    depth = _image()
+    for ours, theirs in zip(_maps_of(network, depth), _exported(tmp_path, depth), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_the_bundled_models_come_back_but_for_their_rounding(name: str) -> None:
+    folder = ModelFolder.open(name)
+    network = PoseNetwork(build(NetworkConfig, network_settings(folder), name))
+    start_from(network, name)
+    (frame,) = open_source(WEIGHTS.parent / "samples" / "structured_light_one.npz")
+    depth = normalise(frame, folder.focal_px).depth_m
+    for ours, theirs in zip(_maps_of(network, depth), _exported(folder.path, depth), strict=True):
+        assert np.abs(ours - theirs).mean() < 0.02
+        assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.95
 
 
 def test_restored_norms_leave_the_model_as_it_is_and_fit_the_images() -> None:

@@ -18,6 +18,9 @@ from residualpose.cli.main import main
 from residualpose.datasets.plain_writer import PlainWriter
 from residualpose.frames import DepthFrame
 from residualpose.learning.checkpoint import load_checkpoint
+from residualpose.learning.export import network_settings
+from residualpose.learning.network import NetworkConfig
+from residualpose.model import ModelFolder
 from residualpose.pipeline.limb_prior import LimbPrior
 from residualpose.skeleton import PANOPTIC15, Skeleton
 
@@ -74,6 +77,19 @@ def test_what_was_trained_on_is_not_held_out(
     assert run(*tune, "--held-out", mine) == 2
     assert "held out and trained on" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_going_on_from_a_model_keeps_its_resolution_and_its_network(
+    people_m: np.ndarray, tmp_path: Path
+) -> None:
+    mine, out = record(tmp_path / "a", people_m[:2]), tmp_path / "run"
+    assert run("train", "maps", "--data", mine, "--from", "small", "--out", out, "--steps", 1,
+               "--batch", 2) == 0  # fmt: skip
+    model, settings = ModelFolder.open("small"), json.loads((out / "config.json").read_text())
+    assert settings["focal_px"] == model.focal_px
+    known = network_settings(model)
+    assert known["depth_unit"] != 1 and tuple(known["widths"]) != NetworkConfig().widths  # pyright: ignore
+    assert {key: settings["network"][key] for key in known} == known
 
 
 def test_rendered_and_recorded_frames_are_mixed_by_command(

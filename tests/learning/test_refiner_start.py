@@ -50,7 +50,7 @@ def test_an_exported_refiner_comes_back_whole(network: RefinerNetwork, tmp_path:
         torch.testing.assert_close(weight, expected[name], atol=2e-3, rtol=2e-3)  # half precision
 
 
-def test_the_bundled_refiner_says_the_same(tmp_path: Path) -> None:
+def test_the_bundled_refiner_says_the_same() -> None:
     network = RefinerNetwork(width=64, blocks=3)
     start_refiner_from(network, "small")
     x = torch.randn(4, N_FEATURES, generator=torch.Generator().manual_seed(0))

@@ -102,6 +102,9 @@ class DepthChannels(nn.Module):
 
     Distance, whether there is a reading, and height above the local mean of the surface in a
     narrow and a wide window, in units of 25 cm: shape, wherever in the room it stands.
+
+    Args:
+        unit: metres in which distance is read, see `NetworkConfig.depth_unit`; shape stays.
     """
 
     windows_px = (17, 49)

@@ -2,7 +2,8 @@
 
 A model folder holds an exported network, in which each batch norm is folded into the convolution
 before it. The training network gets it back with batch norms that do nothing yet but scale and
-shift; trained with frozen statistics (`freeze_norms`) it starts exactly where the model is. For
+shift; trained with frozen statistics (`freeze_norms`) it starts exactly where the model is, or
+up to the rounding of what lies between layers, where that is one of 8-bit integers. For
 long runs `restore_norms` measures the statistics anew, and they are followed as in any other run.
 """
 

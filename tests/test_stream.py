@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from residualpose import Camera, DepthFrame, PoseEstimator, UsageError
-from residualpose.stream import default_workers, in_order, newest
+from residualpose.stream import ahead, default_workers, newest
 
 CAMERA = Camera(285.7, 285.7, 159.5, 119.5)
 
@@ -33,11 +33,11 @@ def slow_first(item: int) -> int:
 
 
 def test_results_keep_the_order_of_the_items_even_if_the_first_takes_longest() -> None:
-    assert list(in_order([slow_first] * 4, range(9))) == [10 * i for i in range(9)]
-    assert list(in_order([slow_first], [])) == []
+    assert list(ahead(slow_first, range(9), 4)) == [(i, 10 * i) for i in range(9)]
+    assert list(ahead(slow_first, [], 1)) == []
 
 
-def test_no_more_items_are_read_than_workers_and_one() -> None:
+def test_no_more_items_are_read_than_workers_and_two() -> None:
     read = 0
 
     def source() -> Iterator[int]:
@@ -46,28 +46,45 @@ def test_no_more_items_are_read_than_workers_and_one() -> None:
             read += 1
             yield i
 
-    results = in_order([slow_first, slow_first], source())
-    assert next(results) == 0
-    assert read == 3
-    assert next(results) == 10
+    results = ahead(slow_first, source(), 2)
+    assert next(results) == (0, 0)
     assert read == 4
-    results.close()  # type: ignore[attr-defined]
+    assert next(results) == (1, 10)
+    assert read == 5
+    results.close()
 
 
-def test_a_worker_is_never_used_by_two_threads_at_once() -> None:
-    busy = [0, 0]
+@pytest.mark.parametrize("workers", [1, 3])
+def test_so_many_work_at_once_and_no_more(workers: int) -> None:
+    busy, most, lock = 0, 0, threading.Lock()
 
-    def worker(number: int) -> Callable[[int], int]:
-        def work(item: int) -> int:
-            busy[number] += 1
-            seen = busy[number]
-            time.sleep(0.002)
-            busy[number] -= 1
-            return seen
+    def work(item: int) -> None:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        time.sleep(0.005)
+        with lock:
+            busy -= 1
 
-        return work
+    assert len(list(ahead(work, range(30), workers))) == 30
+    assert most == workers
 
-    assert set(in_order([worker(0), worker(1)], range(30))) == {1}
+
+def test_work_goes_on_while_the_caller_is_busy() -> None:
+    done = 0
+
+    def work(item: int) -> None:
+        nonlocal done
+        done += 1
+
+    results = ahead(work, range(9), 1)
+    next(results)
+    deadline = time.monotonic() + 5
+    while done < 3 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert done == 3
+    results.close()
 
 
 def test_an_item_that_fails_raises_in_its_turn_and_ends_the_threads() -> None:
@@ -76,8 +93,8 @@ def test_an_item_that_fails_raises_in_its_turn_and_ends_the_threads() -> None:
             raise ValueError("third")
         return item
 
-    results = in_order([work] * 3, range(10))
-    assert [next(results), next(results)] == [0, 1]
+    results = ahead(work, range(10), 3)
+    assert [next(results), next(results)] == [(0, 0), (1, 1)]
     with pytest.raises(ValueError, match="third"):
         next(results)
     wait_for_no_threads()
@@ -88,17 +105,17 @@ def test_a_source_that_fails_raises_after_what_came_before() -> None:
         yield from range(3)
         raise OSError("unplugged")
 
-    results, got = in_order([slow_first] * 2, source()), []
+    results, got = ahead(slow_first, source(), 2), []
     with pytest.raises(OSError, match="unplugged"):
-        for result in results:
+        for _, result in results:
             got.append(result)
     assert got == [0, 10, 20]
     wait_for_no_threads()
 
 
 def test_leaving_early_ends_the_threads() -> None:
-    for result in in_order([slow_first] * 2, iter(int, 1)):
-        assert result == 0
+    for pair in ahead(slow_first, iter(int, 1), 2):
+        assert pair == (0, 0)
         break
     wait_for_no_threads()
 
@@ -179,6 +196,12 @@ def test_a_stream_is_what_calls_one_by_one_return(estimate: PoseEstimator, worke
         alone = estimate(frame)
         for field in ("joints_px", "joints_m", "joint_score", "person_score", "covariance_m2"):
             np.testing.assert_array_equal(getattr(poses, field), getattr(alone, field))
+    wait_for_no_threads()
+
+
+def test_leaving_a_stream_of_poses_early_ends_the_threads(estimate: PoseEstimator) -> None:
+    for _ in estimate.stream((some_frames(1)[0] for _ in iter(int, 1)), workers=2):
+        break
     wait_for_no_threads()
 
 

@@ -6,9 +6,9 @@ frame -> normalise -> maps -> peaks -> lift -> group -> complete -> refine -> Po
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from copy import copy
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,13 @@ from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group
 from residualpose.pipeline.lift import lift
 from residualpose.pipeline.maps import Maps, MapsModel, surface_of
-from residualpose.pipeline.normalise import normalise
+from residualpose.pipeline.normalise import NetworkInput, normalise
 from residualpose.pipeline.peaks import find_peaks
 from residualpose.pipeline.refine import Refiner
 from residualpose.pipeline.sides import settle_sides
 from residualpose.poses import Origin, Poses
 from residualpose.skeleton import ITOP15, NECK, TORSO
-from residualpose.stream import default_workers, in_order, newest
+from residualpose.stream import ahead, default_workers, newest
 from residualpose.tracking.follower import follow_live, follow_stream
 
 MIN_PERSON_SCORE = 0.28
@@ -94,8 +94,16 @@ class Detector:
 
     def __call__(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """What the 2D network saw, and the people in it with their depth."""
+        view, maps = self.see(frame)
+        return maps, self.lift(frame, view, maps)
+
+    def see(self, frame: DepthFrame) -> tuple[NetworkInput, Maps]:
+        """What the 2D network is shown and what it saw; several threads may ask at once."""
         view = normalise(frame, self._focal_px)
-        maps = self._maps(view)
+        return view, self._maps(view)
+
+    def lift(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
+        """The people in what was seen of a frame, with their depth."""
         peaks = find_peaks(maps.part_maps)
         grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
         surface_m = surface_of(view, maps.stride)
@@ -113,7 +121,7 @@ class Detector:
         joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
         covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
         lifted_m = joints_m[believed].astype(np.float32)
-        return maps, Lifted(
+        return Lifted(
             joints_px[believed].astype(np.float32),
             lifted_m,
             np.where(absent, 0, people.joint_score)[believed].astype(np.float32),
@@ -155,7 +163,6 @@ class PoseEstimator:
             return
         self._released = None
         self._detector = Detector(self.model)
-        self._one_thread: Detector | None = None
         self._prior = LimbPrior.load_npz(self.model.path / "prior.npz")
         self._refiner = Refiner(self.model.refiner_path)
 
@@ -177,7 +184,11 @@ class PoseEstimator:
         frame = _as_frame(depth_m, camera)
         if self._released is not None:
             return self._released.explain(frame)
-        maps, people = self._detector(frame)
+        return self._explained(frame, *self._detector.see(frame))
+
+    def _explained(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Stages:
+        """Every stage after the 2D network."""
+        people = self._detector.lift(frame, view, maps)
         completed = complete_people(
             self._prior, people.joints_m, people.origin, people.covariance_m2
         )
@@ -217,9 +228,9 @@ class PoseEstimator:
         """The people of each frame, in order: what calls one by one return, but sooner.
 
         Args:
-            frames: any iterable, read as needed; at most workers + 1 frames are held.
+            frames: any iterable, read as needed; at most workers + 2 frames are held.
             camera: camera of all frames, where these are arrays.
-            workers: frames worked on at a time. Default: one a core, at most 8.
+            workers: frames that networks look at at a time. Default: one a core, at most 8.
             track: people keep their `person_id` from frame to frame; poses come 10 frames later.
             smooth: people are tracked and their joints move steadily, by what came before and 10
                 frames after: 0 is off, 1 suits people who walk, 4 is the most.
@@ -227,14 +238,26 @@ class PoseEstimator:
         workers = default_workers() if workers is None else workers
         if workers < 1:
             raise UsageError(f"workers: expected at least 1, got {workers}")
-        # With several frames at a time, several threads a frame would only get in each other's way.
-        if self._released is None and workers > 1 and self._one_thread is None:
-            self._one_thread = Detector(self.model, threads=1)
-        calls = [self._sibling() for _ in range(workers)]
         all_frames = (_as_frame(frame, camera) for frame in frames)
-        if track or smooth:
-            return follow_stream(partial(in_order, calls), all_frames, smooth)
-        return in_order(calls, all_frames)
+        found = partial(self._streamed, workers=workers)
+        return follow_stream(found, all_frames, smooth) if track or smooth else found(all_frames)
+
+    def _streamed(self, frames: Iterable[DepthFrame], workers: int) -> Iterator[Poses]:
+        """Networks look at the next frames in threads, while the caller's does all the rest.
+
+        The rest holds Python's lock: several threads would only wait for one another.
+        """
+        if self._released is not None:
+            released = self._released
+            with closing(ahead(released.maps, frames, workers)) as seen:
+                for frame, (maps, grid_camera) in seen:
+                    yield released.explained(frame, maps, grid_camera).poses
+            return
+        # With several frames at a time, several threads a frame would only get in each other's way.
+        detector = self._detector if workers == 1 else self._one_thread
+        with closing(ahead(detector.see, frames, workers)) as seen:
+            for frame, (view, maps) in seen:
+                yield self._explained(frame, view, maps).poses
 
     def live(
         self,
@@ -252,15 +275,9 @@ class PoseEstimator:
         pairs = newest(self, (_as_frame(frame, camera) for frame in frames))
         return follow_live(pairs, smooth) if track or smooth else pairs
 
-    def _sibling(self) -> PoseEstimator:
-        """The same estimator for another thread: what remembers anything is its own."""
-        sibling = copy(self)
-        if self._released is not None:
-            prior = replace(self._released.prior)
-            sibling._released = replace(self._released, prior=prior)
-            return sibling
-        sibling._detector, sibling._prior = self._one_thread or self._detector, replace(self._prior)
-        return sibling
+    @cached_property
+    def _one_thread(self) -> Detector:
+        return Detector(self.model, threads=1)
 
     def detect(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """The stages up to lifting."""

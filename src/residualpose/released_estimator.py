@@ -74,7 +74,11 @@ class ReleasedEstimator:
 
     def explain(self, frame: DepthFrame) -> Stages:
         """Every stage of a frame."""
-        maps, people = self.detect(frame)
+        return self.explained(frame, *self.maps(frame))
+
+    def explained(self, frame: DepthFrame, maps: Maps, grid_camera: Camera) -> Stages:
+        """Every stage after the 2D network."""
+        people = self._lift(frame, maps, grid_camera)
         completed, refined_m = self._complete_and_refine(people)
         found = np.isfinite(people.joints_px).all(-1, keepdims=True)
         poses = Poses(
@@ -94,6 +98,9 @@ class ReleasedEstimator:
     def detect(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """The stages up to lifting, surface points as the released 3D network expects them."""
         maps, grid_camera = self.maps(frame)
+        return maps, self._lift(frame, maps, grid_camera)
+
+    def _lift(self, frame: DepthFrame, maps: Maps, grid_camera: Camera) -> Lifted:
         peaks = find_peaks(maps.part_maps, self.landmark_conf)
         surface_m = surface_of_cells(frame.depth_m)
         points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
@@ -105,7 +112,7 @@ class ReleasedEstimator:
         believed = (origin == Origin.MEASURED).sum(1) >= MIN_MEASURED
         index = people.peak_index[believed]
         pixels = frame.camera.project(grid_camera.rays(people.joints_px[believed]))
-        return maps, Lifted(
+        return Lifted(
             pixels.astype(np.float32),
             joints_m[index],
             people.joint_score[believed],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
@@ -23,47 +22,40 @@ def default_workers() -> int:
     return min(cores, _MAX_WORKERS)
 
 
-def in_order(
-    workers: Sequence[Callable[[Item], Result]], items: Iterable[Item]
-) -> Iterator[Result]:
-    """Results of the items, one for each and in their order, from workers in threads.
+def ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Generator[tuple[Item, Result]]:
+    """Items in their order, each with what `work` makes of it, so many at a time in threads.
 
-    At most one item a worker and one more are held at a time. Reading the items, the workers, and
-    what the caller does with the results overlap. An item that fails raises in its turn, and so
-    does a source that fails; closing the iterator early ends the threads.
+    At most one item a worker and two more are held at a time. Reading the items, the work, and what
+    the caller does with the results overlap. An item that fails raises in its turn, and so does a
+    source that fails; closing the generator early ends the threads.
     """
-    free: SimpleQueue[Callable[[Item], Result]] = SimpleQueue()
-    for worker in workers:
-        free.put(worker)
-
-    def work(item: Item) -> Result:
-        worker = free.get()
-        try:
-            return worker(item)
-        finally:
-            free.put(worker)
-
-    pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(len(workers), "residualpose-stream") as pool:
+    pending: deque[tuple[Item, Future[Result]]] = deque()
+    with ThreadPoolExecutor(workers, "residualpose-stream") as pool:
         try:
             source, failure = iter(items), None
             while True:
                 try:
-                    pending.append(pool.submit(work, next(source)))
+                    item = next(source)
+                    pending.append((item, pool.submit(work, item)))
                 except StopIteration:
                     break
                 except Exception as error:
                     # What came before it is still worth having.
                     failure = error
                     break
-                if len(pending) > len(workers):
-                    yield pending.popleft().result()
+                # One more than the workers waits, so that they go on while the caller is busy.
+                if len(pending) > workers + 1:
+                    item, future = pending.popleft()
+                    yield item, future.result()
             while pending:
-                yield pending.popleft().result()
+                item, future = pending.popleft()
+                yield item, future.result()
             if failure is not None:
                 raise failure
         finally:
-            for future in pending:
+            for _, future in pending:
                 future.cancel()
 
 

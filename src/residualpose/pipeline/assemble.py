@@ -25,10 +25,10 @@ _CAUTION = 0.7
 
 def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
-    considered = _most_supported(pieces)
-    single = Groups.single(pieces, considered)
-    groups = _join(single, pieces.affinity)
-    people, total = groups.take(groups.value > 0), 0.0
+    singles = Groups.single(pieces, _most_supported(pieces))
+    groups = _join(singles, pieces.affinity)
+    real = groups.value > 0
+    people, left, total = groups.take(real), groups.take(~real), 0.0
     while True:
         found = improve(pieces, people)
         worth = float(found.value.sum())
@@ -36,13 +36,22 @@ def assemble(pieces: Pieces) -> np.ndarray:
             return owners(people.member)
         people, total = found, worth
         # No piece by itself has a better place now: only several together may.
-        left = _join(single.take((owners(people.member) == NOBODY)[considered]), pieces.affinity)
+        left = _left(singles, left, people, pieces.affinity)
         sets = left.take(left.member.sum(axis=1) > 1)
         groups = _join(people.beside(sets), pieces.affinity)
         groups = groups.take(groups.value > 0)
         if np.array_equal(groups.member, people.member):
             return owners(people.member)
         people = groups
+
+
+def _left(singles: Groups, left: Groups, people: Groups, affinity: np.ndarray) -> Groups:
+    """What the people left, joined as far as it fits: `left` before, less what they have taken."""
+    taken = people.member.sum(axis=0)
+    whole = left.take(left.member @ taken == 0)
+    loose = singles.take(singles.member @ (taken + whole.member.sum(axis=0)) == 0)
+    # What was left whole has been joined already.
+    return _join(whole.beside(loose), affinity) if len(loose.value) else whole
 
 
 def _most_supported(pieces: Pieces) -> np.ndarray:

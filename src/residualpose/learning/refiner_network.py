@@ -77,7 +77,9 @@ class RefinerNetwork(nn.Module):
         return x[:, self._columns] * self._signs
 
     def _as_seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.leave(self.before_leaving(self.blocks(self.enter(_tokens(x)))))
+        # Joints in one column: linear layers of two axes run as one operation, bias and all.
+        inside = self.blocks(self.enter(_tokens(x)).flatten(0, 1))
+        found = self.leave(self.before_leaving(inside).unflatten(0, (-1, N_JOINTS)))
         return found[..., :3], found[..., 3:]
 
     def widen(self, factor: float) -> None:
@@ -104,7 +106,10 @@ class _OfEachJoint(nn.Module):
 
 
 class _Block(nn.Module):
-    """Joints attend to one another, then each thinks by itself; does nothing to begin with."""
+    """Joints attend to one another, then each thinks by itself; does nothing to begin with.
+
+    Of (15 P, width), person by person, to the same.
+    """
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -125,12 +130,14 @@ class _Block(nn.Module):
         return x + self.think(self.before_thinking(x))
 
     def _look(self, x: Tensor) -> Tensor:
-        width = x.shape[-1]
-        asked = self.asked(x).view(-1, N_JOINTS, 3, HEADS, width // HEADS)
-        query, key, value = (asked[:, :, k].transpose(1, 2).contiguous() for k in range(3))
-        likeness = query @ key.transpose(-1, -2).contiguous() * (width // HEADS) ** -0.5
+        # Numbers, not what x says: an exported graph would work them out for every frame.
+        width = self.seen.in_features
+        each = width // HEADS
+        asked = self.asked(x).view(-1, N_JOINTS, 3, HEADS, each)
+        query, key, value = asked.permute(2, 0, 3, 1, 4).contiguous().unbind()
+        likeness = query @ key.transpose(-1, -2).contiguous() * each**-0.5
         attention = torch.softmax(likeness + self.whom.to(likeness.dtype), -1)
-        return (attention.to(value.dtype) @ value).transpose(1, 2).reshape(-1, N_JOINTS, width)
+        return (attention.to(value.dtype) @ value).transpose(1, 2).reshape(-1, width)
 
 
 def _tokens(x: Tensor) -> Tensor:

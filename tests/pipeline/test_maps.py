@@ -41,19 +41,3 @@ def test_no_network_in_the_file_is_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(ResidualPoseError, match=name) as caught:
             start_session(tmp_path / name)
         assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("version", "spins"), [("1.25.1", "0"), ("1.26.0", "1"), ("2.0", "1")])
-def test_threads_spin_only_where_it_can_be_told_for_how_long(
-    monkeypatch: pytest.MonkeyPatch, version: str, spins: str
-) -> None:
-    import onnxruntime
-
-    given = []
-    monkeypatch.setattr(onnxruntime, "__version__", version)
-    monkeypatch.setattr(
-        onnxruntime, "InferenceSession", lambda path, options, _: given.append(options)
-    )
-    start_session(Path("maps.onnx"))
-    assert given[0].get_session_config_entry("session.intra_op.allow_spinning") == spins
-    assert 0 < int(given[0].get_session_config_entry("session.intra_op.spin_duration_us")) <= 1000

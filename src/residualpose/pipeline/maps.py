@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -15,13 +14,6 @@ from residualpose.pipeline.normalise import NetworkInput
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-
-_SPIN_US = 100
-"""Microseconds for which a thread of the network looks for more work before it sleeps."""
-_SPINS_FOR_A_WHILE = (1, 26)
-"""ONNX Runtime from which on such a time can be set; earlier ones spin on for up to half a second,
-and must not spin at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +41,13 @@ def start_session(path: Path, threads: int | None = None) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or 0
-    # To wake a thread for every layer costs a seventh of the time; to let it spin until the next
-    # frame would take the cores from the other stages.
-    spins = _runtime_version(onnxruntime.__version__) >= _SPINS_FOR_A_WHILE
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
-    options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
+    # Threads that spin between frames would take the cores from the other stages.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     except Exception as error:  # the runtime raises its own private types
         first_line = str(error).strip().partition("\n")[0][:160]
         raise ResidualPoseError(f"{path}: expected an ONNX model, found {first_line}") from None
-
-
-def _runtime_version(text: str) -> tuple[int, int]:
-    """The first two numbers of a version."""
-    major, minor = re.findall(r"\d+", text)[:2]
-    return int(major), int(minor)
 
 
 class MapsModel:

@@ -62,8 +62,10 @@ def find_floor(surface_m: np.ndarray, grid_camera: Camera, trunks: np.ndarray) -
         chosen = np.linspace(0, len(down) - 1, _PLANES).astype(int)
         down, height_m = down[chosen], height_m[chosen]
     excess = down @ seen.T - height_m[:, None]
-    below = np.count_nonzero(excess > _BELOW_M, axis=1)
-    near = np.count_nonzero(np.abs(excess, out=excess) < _NEAR_M, axis=1)
+    # Counting by a product with ones: far faster than along an axis of flags.
+    ones = np.ones(len(seen), np.float32)
+    below = (excess > _BELOW_M).astype(np.float32) @ ones
+    near = (np.abs(excess, out=excess) < _NEAR_M).astype(np.float32) @ ones
     best = int((near - _BELOW_COSTS * below).argmax())
     plane, on_it = np.append(down[best], height_m[best]), 0
     for _ in range(2):

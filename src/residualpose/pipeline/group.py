@@ -143,10 +143,9 @@ def _in_shadow(peaks: Peaks, area_px: int) -> np.ndarray:
 
 def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndarray:
     """(N,) piece of each candidate: sets that limbs without a rival hold together."""
-    rival = np.maximum(
-        _best_rival(pairs.start * _JOINTS + peaks.joint[pairs.end], pairs.agreement),
-        _best_rival(pairs.end * _JOINTS + peaks.joint[pairs.start], pairs.agreement),
-    )
+    ends = np.concatenate([pairs.start, pairs.end]), np.concatenate([pairs.end, pairs.start])
+    both = _best_rival(ends[0] * _JOINTS + peaks.joint[ends[1]], np.tile(pairs.agreement, 2))
+    rival = np.maximum(both[: len(pairs.start)], both[len(pairs.start) :])
     certain = (pairs.agreement > _CERTAIN) & (pairs.agreement > rival + _LEAD)
     certain &= odds[pairs.start, pairs.end] > 0
     limbs = np.flatnonzero(certain)

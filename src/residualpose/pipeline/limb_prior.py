@@ -26,6 +26,8 @@ from residualpose.pipeline.limb_paths import (
 FEATURES = 4 * LIMBS
 _CACHED_PATTERNS = 64
 _LOOP_SD_M = 0.01
+_LOOP_ROUNDS = 3
+"""More rounds move joints, where a loop hardly closes by decimetres, but no nearer to the truth."""
 _UNIT_SD = 0.02
 
 
@@ -126,11 +128,12 @@ class LimbPrior:
         seen = np.asarray(np.isfinite(joints).all(-1))
         joints[~seen] = np.nan
         covariance = np.where(seen[:, None, None], np.zeros((3, 3)), np.nan)
-        axes = self._best_axes(joints) if 2 <= seen.sum() < JOINTS else None
-        if axes is None:
+        likeliest = self._likeliest(joints) if 2 <= seen.sum() < JOINTS else None
+        if likeliest is None:
             return joints, covariance
-        turned = joints @ axes
-        placed, placed_covariance = self._place(turned, seen)
+        axes, features, log_weight = likeliest
+        mean, of_features = self._condition(features, log_weight)
+        placed, placed_covariance = _place(joints @ axes, seen, mean, of_features)
         joints[~seen] = placed @ axes.T
         covariance[~seen] = axes @ placed_covariance @ axes.T
         return joints, covariance
@@ -146,17 +149,20 @@ class LimbPrior:
         within = np.einsum("k,kab->ab", self.weights, self.covariance[:, 3::4, 3::4])
         return mean, within + np.einsum("k,ka,kb->ab", self.weights, spread, spread)
 
-    def _best_axes(self, joints_m: np.ndarray) -> np.ndarray | None:
-        """Axes in which the seen limbs are likeliest, (3, 3) columns; None if there are none."""
-        if not self.body_frame:
-            return np.eye(3)
-        hypotheses = frame_hypotheses(joints_m)
+    def _likeliest(self, joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """In which axes (3, 3), as columns, the seen limbs are likeliest; None if there are none.
+
+        With their features (14, 4) in those axes, and the log likelihood (K,) of each Gaussian.
+        """
+        hypotheses = frame_hypotheses(joints_m) if self.body_frame else [(np.eye(3), 0.0)]
         if not hypotheses:
             return None
         axes = np.stack([axes for axes, _ in hypotheses])
-        log_likelihood = self._log_likelihood(limb_features(joints_m @ axes))
+        features = limb_features(joints_m @ axes)
+        log_likelihood = self._log_likelihood(features)
         scores = np.logaddexp.reduce(log_likelihood, axis=1) + [odds for _, odds in hypotheses]
-        return axes[np.argmax(scores)]
+        best = int(np.argmax(scores))
+        return axes[best], features[best], log_likelihood[best]
 
     def _gains(self, known: np.ndarray) -> _Gains:
         """Gains for a mask (56,) of known features, computed once per pattern."""
@@ -189,12 +195,18 @@ class LimbPrior:
         r = flat[:, known] - self.mean[:, None, known]
         return gains.log_norm - 0.5 * ((r @ gains.precision) * r).sum(-1).T
 
-    def _condition(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (56,) and covariance (56, 56) of all features given the known ones."""
+    def _condition(
+        self, features: np.ndarray, log_weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (56,) and covariance (56, 56) of all features given the known ones.
+
+        Args:
+            features: (14, 4), NaN unknown.
+            log_weight: (K,) log likelihood of what is known under each Gaussian.
+        """
         flat = features.ravel()
         known = ~np.isnan(flat)
         gains = self._gains(known)
-        log_weight = self._log_likelihood(features[None])[0]
         weight = np.exp(log_weight - log_weight.max())
         weight /= weight.sum()
         shift = gains.gain @ (flat[known] - self.mean[:, known])[:, :, None]
@@ -202,26 +214,37 @@ class LimbPrior:
         mean = flat.copy()
         mean[~known] = weight @ means
         spread = means - mean[~known]
+        within = weight @ gains.covariance.reshape(len(weight), -1)
         covariance = np.zeros((FEATURES, FEATURES))
-        covariance[np.ix_(~known, ~known)] = np.einsum(
-            "k,kab->ab", weight, gains.covariance
-        ) + np.einsum("k,ka,kb->ab", weight, spread, spread)
+        unknown = np.flatnonzero(~known)
+        covariance[unknown[:, None], unknown] = (
+            within.reshape(len(unknown), -1) + (weight[:, None] * spread).T @ spread
+        )
         return mean, covariance
 
-    def _place(self, joints_m: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The M missing joints (M, 3) and their covariances (M, 3, 3) in the prior's axes."""
-        paths = limb_paths(seen)
-        mean, covariance = self._condition(limb_features(joints_m))
-        if len(paths.loop):
-            mean, covariance = _close_loops(mean, covariance, joints_m, paths)
-        limbs = mean.reshape(LIMBS, 4).copy()
-        norm = np.linalg.norm(limbs[:, :3], axis=-1, keepdims=True)
-        limbs[:, :3] /= np.maximum(norm, 1e-6)
-        limbs[:, 3] = np.maximum(limbs[:, 3], 0.0)
-        path = paths.path[~seen]
-        placed = joints_m[paths.root[~seen]] + path @ (limbs[:, :3] * limbs[:, 3:])
-        jacobian = _sum_jacobian(path, limbs)
-        return placed, jacobian @ covariance @ jacobian.transpose(0, 2, 1)
+
+def _place(
+    joints_m: np.ndarray, seen: np.ndarray, mean: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The M missing joints (M, 3) and their covariances (M, 3, 3), in the prior's axes.
+
+    Args:
+        joints_m: (15, 3) in those axes.
+        seen: (15,) which of them are.
+        mean: (56,) of all features given the seen joints.
+        covariance: (56, 56) of these.
+    """
+    paths = limb_paths(seen)
+    if len(paths.loop):
+        mean, covariance = _close_loops(mean, covariance, joints_m, paths)
+    limbs = mean.reshape(LIMBS, 4).copy()
+    norm = np.linalg.norm(limbs[:, :3], axis=-1, keepdims=True)
+    limbs[:, :3] /= np.maximum(norm, 1e-6)
+    limbs[:, 3] = np.maximum(limbs[:, 3], 0.0)
+    path = paths.path[~seen]
+    placed = joints_m[paths.root[~seen]] + path @ (limbs[:, :3] * limbs[:, 3:])
+    jacobian = _sum_jacobian(path, limbs)
+    return placed, jacobian @ covariance @ jacobian.transpose(0, 2, 1)
 
 
 def _sum_jacobian(signs: np.ndarray, limbs: np.ndarray) -> np.ndarray:
@@ -229,7 +252,8 @@ def _sum_jacobian(signs: np.ndarray, limbs: np.ndarray) -> np.ndarray:
     block = np.zeros((LIMBS, 3, 4))
     block[:, [0, 1, 2], [0, 1, 2]] = limbs[:, 3:]
     block[:, :, 3] = limbs[:, :3]
-    return np.einsum("nl,lij->nilj", signs, block).reshape(len(signs), 3, FEATURES)
+    columns = signs[:, None, :, None] * block.transpose(1, 0, 2)
+    return columns.reshape(len(signs), 3, FEATURES)
 
 
 def _close_loops(
@@ -245,7 +269,7 @@ def _close_loops(
     unit_rows = np.arange(len(walked))
     noise = np.diag(np.repeat([_LOOP_SD_M**2, _UNIT_SD**2], [len(target), len(walked)]))
     state, gain, jacobian = mean, np.empty(0), np.empty(0)
-    for _ in range(5):
+    for _ in range(_LOOP_ROUNDS):
         limbs = state.reshape(LIMBS, 4)
         direction = limbs[walked, :3]
         norm = np.maximum(np.sqrt((direction * direction).sum(axis=-1)), 1e-6)

@@ -15,10 +15,12 @@ pytest.importorskip("onnx", reason="needs the train extra")
 from residualpose import Camera, PoseEstimator
 from residualpose.cli.fine_tuning import RECIPE
 from residualpose.cli.main import main
+from residualpose.cli.training import maps_config
 from residualpose.datasets.plain_writer import PlainWriter
 from residualpose.frames import DepthFrame
 from residualpose.learning.checkpoint import load_checkpoint
 from residualpose.learning.export import network_settings
+from residualpose.learning.mix import Share
 from residualpose.learning.network import NetworkConfig
 from residualpose.model import ModelFolder
 from residualpose.pipeline.limb_prior import LimbPrior
@@ -90,6 +92,18 @@ def test_going_on_from_a_model_keeps_its_resolution_and_its_network(
     known = network_settings(model)
     assert known["depth_unit"] != 1 and tuple(known["widths"]) != NetworkConfig().widths  # pyright: ignore
     assert {key: settings["network"][key] for key in known} == known
+
+
+def test_frames_of_another_focal_length_change_the_unit_in_which_distance_is_read(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    model, shares = ModelFolder.open("small"), [Share(tiny_run)]
+    config = maps_config({"start": "small", "shards": 1}, "here", shares, tmp_path / "run")
+    assert config.focal_px == 86.4 != model.focal_px
+    known = network_settings(model)
+    unit = float(str(known["depth_unit"])) * 86.4 / model.focal_px
+    assert config.network.depth_unit == pytest.approx(unit)
+    assert config.network.widths == tuple(known["widths"])  # pyright: ignore
 
 
 def test_rendered_and_recorded_frames_are_mixed_by_command(

@@ -12,6 +12,7 @@ from residualpose.cli.reporting import EXIT_INTERRUPTED, complain
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.learning.export import network_settings
 from residualpose.learning.mix import Share, open_recording
+from residualpose.learning.network import NetworkConfig
 from residualpose.learning.parallel import is_first, process_count
 from residualpose.learning.train_maps import MapsConfig, train_maps
 from residualpose.model import ModelFolder
@@ -72,8 +73,8 @@ def maps_config(
     start = str(values.get("start") or "")
     if start and not start.endswith(".pt"):
         model = ModelFolder.open(start)
-        known["network"] = network_settings(model)
         known.setdefault("focal_px", model.focal_px)
+        known["network"] = _network_at(float(str(known["focal_px"])), model)
     config = build(MapsConfig, known | values, where, data=tuple(shares), out=out)
     if rendered and config.shards > int(str(known["shards"])):
         raise UsageError(
@@ -86,6 +87,15 @@ def maps_config(
             f"have it, got {config.focal_px}"
         )
     return config
+
+
+def _network_at(focal_px: float, model: ModelFolder) -> dict[str, object]:
+    """Settings of a model's network that is to see frames of a focal length, its own or another."""
+    network = network_settings(model)
+    if focal_px != model.focal_px:
+        unit = float(str(network.get("depth_unit", NetworkConfig().depth_unit)))
+        network["depth_unit"] = unit * focal_px / model.focal_px
+    return network
 
 
 def _focal_px(rendered: dict[Path, dict[str, object]]) -> float:

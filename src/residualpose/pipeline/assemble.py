@@ -77,10 +77,10 @@ def _join(groups: Groups, affinity: np.ndarray) -> Groups:
     changed = row
     while True:
         _set_fit(groups, link, clash, alive, fit, changed)
-        pairs = np.nonzero(fit > -np.inf)
-        if not len(pairs[0]):
+        first, second = np.nonzero(fit > -np.inf)
+        if not len(first):
             return groups.take(alive)
-        best = _lead(clash, fit, pairs).argmax(axis=1)
+        best = _lead(clash, fit, first, second).argmax(axis=1)
         mutual = (best[best] == row) & (row < best) & (fit[row, best] > -np.inf)
         a = np.flatnonzero(mutual)
         if not len(a):
@@ -99,13 +99,19 @@ def _join(groups: Groups, affinity: np.ndarray) -> Groups:
         changed = a
 
 
-def _lead(clash: np.ndarray, fit: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(G, G) how far each join, `pairs` of those that fit, leads the joins it would rule out."""
+def _lead(clash: np.ndarray, fit: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(G, G) how far each join leads the joins it would rule out.
+
+    Args:
+        clash: (G, G) 1 where two groups have a joint in common.
+        fit: (G, G) log odds of the joins, -inf: never.
+        first: rows of those that may be joined.
+        second: their columns.
+    """
     gain = np.maximum(fit, 0.0)
     # rival[a, b]: the best join of a with a group that clashes with b.
-    a, b = pairs
     rival = np.zeros_like(fit)
-    rival[a, b] = (gain[a] * clash[b]).max(axis=1)
+    rival[first, second] = (gain[first] * clash[second]).max(axis=1)
     return fit - _CAUTION * np.maximum(rival, rival.T)
 
 

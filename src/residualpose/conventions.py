@@ -99,19 +99,19 @@ CONVENTIONS: dict[str, Convention] = {
     "itop": Convention(
         # Fitted by scripts/fit_convention.py on 60 development frames of ITOP's side test set,
         {
-            "head": Shift(0.014, 0.000, -0.009),
-            "neck": Shift(-0.039, 0.000, -0.055),
-            "shoulder": Shift(-0.002, -0.021, -0.043),
-            "elbow": Shift(-0.001, 0.000, -0.051),
-            "hand": Shift(0.051, 0.000, -0.015),
-            "torso": Shift(-0.006, 0.000, -0.065),
-            "hip": Shift(0.029, -0.011, -0.056),
-            "knee": Shift(0.027, 0.000, -0.049),
-            "foot": Shift(0.018, 0.000, -0.053),
+            "head": Shift(0.016, 0.000, -0.006),
+            "neck": Shift(-0.038, 0.000, -0.052),
+            "shoulder": Shift(-0.005, -0.019, -0.041),
+            "elbow": Shift(0.000, 0.000, -0.052),
+            "hand": Shift(0.052, 0.000, -0.013),
+            "torso": Shift(-0.009, 0.000, -0.062),
+            "hip": Shift(0.026, -0.010, -0.055),
+            "knee": Shift(0.029, 0.000, -0.048),
+            "foot": Shift(0.024, 0.000, -0.048),
         },
         # and on the same 60 moments of the top set, whose labels are the side camera's, moved as
         # if the top camera looked straight down from where it was meant to hang.
-        Registration(0.112, 0.133, 0.024),
+        Registration(0.11, 0.132, 0.024),
         # Means over 2280 labelled poses without images.
         LabelBody(
             half_trunk=0.246, shoulders=0.356, hips=0.222, head=0.244, thigh=0.499, shin=0.483

@@ -48,8 +48,8 @@ def shares(scene: Scene) -> list[float]:
 
 def test_smoothed_frames_mostly_show_fronts() -> None:
     front, back = shares(trunks([True] * FRAMES)), shares(trunks([False] * FRAMES))
-    assert front[Sensor.FILTERED] == pytest.approx(0.25, abs=0.02)
-    assert back[Sensor.FILTERED] == pytest.approx(0.02, abs=0.01)
+    assert front[Sensor.FILTERED] == pytest.approx(0.32, abs=0.02)
+    assert back[Sensor.FILTERED] == pytest.approx(0.006, abs=0.005)
 
 
 def test_the_other_looks_keep_their_shares_among_themselves() -> None:

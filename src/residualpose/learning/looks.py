@@ -15,9 +15,9 @@ from residualpose.skeleton import ITOP15, L_SHOULDER, NECK, R_SHOULDER, TORSO
 from residualpose.synthetic.noise_fields import uniform
 from residualpose.synthetic.sensors import Sensor, sample_sensors
 
-SMOOTHED_MORE = 0.12
-"""Share of the other frames that are smoothed too: a quarter is, in place of 15 %."""
-BACKS_LEFT = 0.12
+SMOOTHED_MORE = 0.2
+"""Share of the other frames that are smoothed too: a third is, in place of 15 %."""
+BACKS_LEFT = 0.04
 """Share of the smoothed frames with somebody seen from behind that stay so."""
 _BEHIND_COS = 0.15
 """Cosine between where a chest points and the line of sight, from which a back is seen."""

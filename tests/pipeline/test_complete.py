@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 
 from residualpose.errors import ResidualPoseError
+from residualpose.pipeline.body_evidence import typical_bodies_m
 from residualpose.pipeline.complete import LimbPrior, complete_people, implausible_joints
 from residualpose.pipeline.limb_paths import limb_paths
-from residualpose.pipeline.limb_prior import limb_features
+from residualpose.pipeline.limb_prior import _CACHED_PATTERNS, limb_features
 from residualpose.poses import Origin
 from residualpose.skeleton import (
     HEAD,
@@ -349,3 +352,31 @@ def test_released_panoptic_prior_is_usable() -> None:
     assert np.linalg.norm(completed[R_HAND] - completed[R_ELBOW]) < 0.4
     assert np.linalg.norm(completed[HEAD] - completed[NECK]) < 0.3
     assert (np.linalg.eigvalsh(covariance[[R_HAND, HEAD]]) > 0).all()
+
+
+def test_threads_may_share_a_prior_that_forgets_patterns(prior: LimbPrior) -> None:
+    bodies = typical_bodies_m() + [0.0, 0.0, 3.0]
+    failures: list[BaseException] = []
+
+    def complete(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        try:
+            for body in bodies:
+                joints = body.copy()
+                joints[rng.choice(15, 4, replace=False)] = np.nan
+                prior.complete(joints)
+        except BaseException as error:  # what a thread raises is lost otherwise
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=complete, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failures
+    assert abs(len(prior._cache) - _CACHED_PATTERNS) <= len(threads)

@@ -167,9 +167,8 @@ class LimbPrior:
     def _gains(self, known: np.ndarray) -> _Gains:
         """Gains for a mask (56,) of known features, computed once per pattern."""
         key = known.tobytes()
-        if key not in self._cache:
-            if len(self._cache) >= _CACHED_PATTERNS:
-                self._cache.pop(next(iter(self._cache)))
+        gains = self._cache.get(key)
+        if gains is None:
             noise = np.tile(np.array([self.direction_sd] * 3 + [self.length_sd_m]) ** 2, LIMBS)
             rows, rest = self.covariance[:, known], self.covariance[:, ~known]
             observed = rows[:, :, known] + np.diag(noise[known])
@@ -177,8 +176,12 @@ class LimbPrior:
             gain = rest[:, :, known] @ precision
             posterior = rest[:, :, ~known] - gain @ rows[:, :, ~known]
             log_norm = np.log(self.weights) - 0.5 * np.linalg.slogdet(observed)[1]
-            self._cache[key] = _Gains(precision, log_norm, gain, posterior)
-        return self._cache[key]
+            gains = _Gains(precision, log_norm, gain, posterior)
+            # Other threads may look here and add at the same time: nothing is taken for granted.
+            for oldest in tuple(self._cache)[: 1 - _CACHED_PATTERNS]:
+                self._cache.pop(oldest, None)
+            self._cache[key] = gains
+        return gains
 
     def _log_likelihood(self, features: np.ndarray) -> np.ndarray:
         """Log of weight x density of the known features, up to a constant.

@@ -101,6 +101,7 @@ class ReleasedEstimator:
         return maps, self._lift(frame, maps, grid_camera)
 
     def _lift(self, frame: DepthFrame, maps: Maps, grid_camera: Camera) -> Lifted:
+        """The people in the maps of a frame, with their depth."""
         peaks = find_peaks(maps.part_maps, self.landmark_conf)
         surface_m = surface_of_cells(frame.depth_m)
         points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)

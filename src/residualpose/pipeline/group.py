@@ -229,7 +229,7 @@ def _not_covered(joints_px: np.ndarray, points_m: np.ndarray) -> np.ndarray:
     on_top = _within(joints_px, _ON_TOP * size_px)
     covers = on_top.sum(axis=-1) >= _COVERED * count
     if not np.triu(covers, 1).any():
-        return keep
+        return keep  # depth can only speak against it
     unknown = np.isnan(points_m).any(-1)
     on_top &= unknown | _within(points_m, np.full(len(points_m), _ON_TOP_M))
     covers = on_top.sum(axis=-1) >= _COVERED * count

@@ -29,14 +29,11 @@ from residualpose.pipeline.peaks import find_peaks
 from residualpose.pipeline.refine import Refiner
 from residualpose.pipeline.sides import settle_sides
 from residualpose.poses import Origin, Poses
-from residualpose.skeleton import ITOP15, NECK, TORSO
+from residualpose.skeleton import ITOP15
 from residualpose.stream import ahead, default_workers, newest
 from residualpose.tracking.follower import follow_live, follow_stream
 
 MIN_PERSON_SCORE = 0.28
-MIN_JOINT_SCORE = 0.3
-"""A joint found with less is left to the prior, which guesses it better: on 60 ITOP frames 7 % of
-such joints were right, 20 % after completion. Neck and torso stay: the prior needs them."""
 MIN_MEASURED = 3
 """A person with fewer joints whose depth was measured is not believed."""
 _ABSENT, _MEASURED = int(Origin.ABSENT), int(Origin.MEASURED)
@@ -109,9 +106,7 @@ class Detector:
         surface_m = surface_of(view, maps.stride)
         points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
         people = settle_sides(group(peaks, maps.limb_fields, points.points_m), points.points_m)
-        weak = people.joint_score < MIN_JOINT_SCORE
-        weak[:, [NECK, TORSO]] = False
-        index, absent = people.peak_index, (people.peak_index < 0) | weak
+        index, absent = people.peak_index, people.peak_index < 0
         found_px = frame.camera.project(grid_camera.rays(people.joints_px))
         joints_px = np.where(absent[..., None], np.nan, found_px)
         origin = np.where(absent, _ABSENT, _take(points.origin, index))
@@ -124,7 +119,7 @@ class Detector:
         return Lifted(
             joints_px[believed].astype(np.float32),
             lifted_m,
-            np.where(absent, 0, people.joint_score)[believed].astype(np.float32),
+            people.joint_score[believed].astype(np.float32),
             people.person_score[believed],
             origin[believed].astype(np.uint8),
             covariance[believed].astype(np.float32),

@@ -28,6 +28,11 @@ class Division:
     leave: np.ndarray
     """(M,) rise of the total value when the piece goes to nobody; 0 where it is there already."""
 
+    @property
+    def worth(self) -> float:
+        """What all people are worth together."""
+        return float(self.people.value.sum())
+
     @classmethod
     def of(cls, pieces: Pieces, owner: np.ndarray, count: int) -> Division:
         """The division by the owners of the pieces: 0 to count - 1, all of them, or -1."""
@@ -76,22 +81,34 @@ def improve(pieces: Pieces, people: Groups) -> Groups:
         owner = division.owner
         # What no change has touched was looked at in the round before.
         moves = _moves(pieces, division, stale_person[:, None] | stale_piece)
-        after, touched = _applied(moves, pieces, owner)
+        after, touched, gain = _applied(moves, pieces, owner, several=False)
         if not touched:
             break
+        sure = division.worth + gain
+        together, concerned, more = _applied(moves, pieces, owner, several=True)
+        if more > gain:
+            division, names = _divided(pieces, together)
+        if more > gain and division.worth >= sure:
+            after, touched = together, concerned
+        else:
+            division, names = _divided(pieces, after)
         stale = np.zeros(len(stale_person) + 1, dtype=bool)  # the last for nobody, -1
         stale[list(touched)] = True
         stale_piece = stale[owner] | stale[after] | (owner != after)
-        names, after = _numbered(after)
-        division = Division.of(pieces, after, len(names))
-        real = division.people.value[:-1] > 0
-        if not real.all():
-            after = np.where(real[after], after, -1)
-            stale_piece |= after != division.owner
-            names, after = names[real], _numbered(after)[1]
-            division = Division.of(pieces, after, len(names))
+        stale_piece |= (after >= 0) & (division.owner < 0)
         stale_person = np.append(stale[names], False)
     return division.people.take(slice(-1))
+
+
+def _divided(pieces: Pieces, owner: np.ndarray) -> tuple[Division, np.ndarray]:
+    """The division by (M,) owners of any numbers, and the numbers of those who are worth it."""
+    names, place = _numbered(owner)
+    division = Division.of(pieces, place, len(names))
+    real = division.people.value[:-1] > 0
+    if real.all():
+        return division, names
+    kept = _numbered(np.where(np.append(real, False)[place], place, -1))[1]
+    return Division.of(pieces, kept, int(real.sum())), names[real]
 
 
 def owners(member: np.ndarray) -> np.ndarray:
@@ -112,21 +129,38 @@ def _numbered(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(there), place[owner]
 
 
-def _applied(moves: Moves, pieces: Pieces, owner: np.ndarray) -> tuple[np.ndarray, set[int]]:
-    """The owners after the best moves that concern different people, and the people concerned."""
-    after, touched = owner.copy(), set()
+def _applied(
+    moves: Moves, pieces: Pieces, owner: np.ndarray, several: bool
+) -> tuple[np.ndarray, set[int], float]:
+    """The owners after the best moves, the people concerned, and the sum of the moves' gains.
+
+    A person's value depends on its own pieces alone, so that the gains of moves that concern
+    different people add up. With `several`, a person may take part in more than one, as long as
+    none of its pieces clash; these may gain less together, or more.
+    """
+    after, touched, gain = owner.copy(), set(), 0.0
     useful = np.flatnonzero(moves.gain > _IMPROVEMENT)
     for row in useful[np.argsort(-moves.gain[useful], kind="stable")]:
-        piece, target = moves.piece[row], int(moves.target[row])
-        concerned = {target, int(owner[piece])} - {-1}
-        # A person's value depends on its own pieces alone, so that the gains of moves add up.
-        if not concerned & touched and after[piece] == owner[piece]:
-            if target >= 0:
-                way = (owner == target) & (pieces.clash[piece] > 0)
-                after[way] = owner[piece] if row >= moves.exchanges else -1
-            after[piece] = target
+        piece, target, source = (
+            moves.piece[row],
+            int(moves.target[row]),
+            int(owner[moves.piece[row]]),
+        )
+        concerned = {target, source} - {-1}
+        met = not concerned.isdisjoint(touched)
         touched |= concerned
-    return after, touched
+        if (met and not several) or after[piece] != source:
+            continue
+        moved = after.copy()
+        if target >= 0:
+            way = (owner == target) & (pieces.clash[piece] > 0)
+            if (after[way] != target).any():
+                continue
+            moved[way] = source if row >= moves.exchanges else -1
+        moved[piece] = target
+        if not met or all(pieces.fit_together(moved == person) for person in concerned):
+            after, gain = moved, gain + float(moves.gain[row])
+    return after, touched, gain
 
 
 def _moves(pieces: Pieces, division: Division, stale: np.ndarray) -> Moves:

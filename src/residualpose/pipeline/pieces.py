@@ -48,6 +48,10 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.evidence)
 
+    def fit_together(self, member: np.ndarray) -> bool:
+        """Whether no joint occurs twice in a set of pieces, (M,) bool."""
+        return bool((joints_of(self.evidence)[member].sum(axis=0) <= 1).all())
+
     def value(self, member: np.ndarray, log_geometry: np.ndarray) -> np.ndarray:
         """(B,) value of sets of pieces (B, M) as one person each, their geometry being known."""
         links = product(member, self.affinity)

@@ -13,6 +13,7 @@ import numpy as np
 from residualpose.pipeline.body_evidence import count_of, joints_of, log_evidence
 from residualpose.pipeline.exchange import improve, owners
 from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product
+from residualpose.skeleton import ITOP15
 
 NOBODY = -1
 """Owner of a piece that belongs to no person."""
@@ -21,12 +22,15 @@ _MAX_PIECES = 64
 _IMPROVEMENT = 1e-3
 _CAUTION = 0.7
 """Weight of the rivals when choosing what to join next."""
+_SURE = 1.5
+"""How far a join that only one of the two groups likes best has to lead what it rules out."""
+_BITS = 1 << np.arange(len(ITOP15.joints))
 
 
 def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
     singles = Groups.single(pieces, _most_supported(pieces))
-    groups = _join(singles, pieces.affinity)
+    groups = _join(singles, pieces)
     real = groups.value > 0
     people, left, total = groups.take(real), groups.take(~real), 0.0
     while True:
@@ -36,22 +40,22 @@ def assemble(pieces: Pieces) -> np.ndarray:
             return owners(people.member)
         people, total = found, worth
         # No piece by itself has a better place now: only several together may.
-        left = _left(singles, left, people, pieces.affinity)
+        left = _left(singles, left, people, pieces)
         sets = left.take(left.member.sum(axis=1) > 1)
-        groups = _join(people.beside(sets), pieces.affinity)
+        groups = _join(people.beside(sets), pieces)
         groups = groups.take(groups.value > 0)
         if np.array_equal(groups.member, people.member):
             return owners(people.member)
         people = groups
 
 
-def _left(singles: Groups, left: Groups, people: Groups, affinity: np.ndarray) -> Groups:
+def _left(singles: Groups, left: Groups, people: Groups, pieces: Pieces) -> Groups:
     """What the people left, joined as far as it fits: `left` before, less what they have taken."""
     taken = people.member.sum(axis=0)
     whole = left.take(left.member @ taken == 0)
     loose = singles.take(singles.member @ (taken + whole.member.sum(axis=0)) == 0)
     # What was left whole has been joined already.
-    return _join(whole.beside(loose), affinity) if len(loose.value) else whole
+    return _join(whole.beside(loose), pieces) if len(loose.value) else whole
 
 
 def _most_supported(pieces: Pieces) -> np.ndarray:
@@ -62,41 +66,59 @@ def _most_supported(pieces: Pieces) -> np.ndarray:
     return np.sort(np.argsort(-rank, kind="stable")[:_MAX_PIECES])
 
 
-def _join(groups: Groups, affinity: np.ndarray) -> Groups:
+def _join(groups: Groups, pieces: Pieces) -> Groups:
     """Joins groups that fit each other best, until none fit."""
-    row = np.arange(len(groups.value))
-    if len(row) < 2:
+    if len(groups.value) < 2:
         return groups
-    groups = groups.take(row)  # a copy: what is joined is added up in place
-    link = product(product(groups.member, affinity), groups.member.T)
-    joints = joints_of(groups.evidence)
-    clash = (joints @ joints.T > 0).astype(np.float32)
-    np.fill_diagonal(clash, 0.0)
+    link = product(product(groups.member, pieces.affinity), groups.member.T)
     fit = np.full(link.shape, -np.inf, np.float32)
-    alive = np.ones(len(row), dtype=bool)
-    changed = row
+    changed, unknown = np.arange(len(fit)), np.arange(0)
     while True:
-        _set_fit(groups, link, clash, alive, fit, changed)
+        joints = joints_of(groups.evidence)
+        clash = (joints @ joints.T > 0).astype(np.float32)
+        np.fill_diagonal(clash, 0.0)
+        _set_fit(pieces, groups, link, clash, fit, changed, unknown)
         first, second = np.nonzero(fit > -np.inf)
         if not len(first):
-            return groups.take(alive)
-        best = _lead(clash, fit, first, second).argmax(axis=1)
-        mutual = (best[best] == row) & (row < best) & (fit[row, best] > -np.inf)
-        a = np.flatnonzero(mutual)
-        if not len(a):
-            return groups.take(alive)
-        b = best[a]
-        odds = fit[a, b]
-        groups.value[a] += groups.value[b] - PERSON + odds
-        groups.log_geometry[a] += groups.log_geometry[b] + odds - link[a, b]
-        for total in (groups.member, groups.evidence, link, link.T):
-            total[a] += total[b]
-        for either in (clash, clash.T):
-            either[a] = np.maximum(either[a], either[b])
-        # What has been joined to another stays where it is, but fits nothing any more.
-        alive[b] = False
-        fit[b] = fit[:, b] = -np.inf
-        changed = a
+            return groups
+        goes_to = _partners(_lead(clash, fit, first, second), fit, joints)
+        kept = np.unique(goes_to)
+        share = (kept[:, None] == goes_to).astype(np.float32)
+        changed = unknown = np.flatnonzero(share.sum(axis=1) > 1)
+        if not len(changed):
+            return groups
+        member, evidence = product(share, groups.member), product(share, groups.evidence)
+        groups = Groups(member, evidence, groups.log_geometry[kept], groups.value[kept])
+        link, fit = product(product(share, link), share.T), fit[kept[:, None], kept]
+
+
+def _partners(lead: np.ndarray, fit: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """(G,) the first group of those that each is joined with; itself, where it is with none.
+
+    Two that lead for each other are joined, then those that wish to join somebody and rule out no
+    better join by it: several at once spare rounds.
+    """
+    row = np.arange(len(lead))
+    best = lead.argmax(axis=1)
+    top = lead[row, best]
+    mutual = best[best] == row
+    wishes = np.flatnonzero((fit[row, best] > -np.inf) & (mutual | (top > _SURE)))
+    order = np.lexsort((-top[wishes], ~mutual[wishes]))
+    joint_bits = (joints > 0) @ _BITS
+    bits, goes_to = joint_bits.tolist(), row.tolist()
+    for a in wishes[order].tolist():
+        a, b = sorted((root(goes_to, a), root(goes_to, int(best[a]))))
+        if a != b and not bits[a] & bits[b]:
+            goes_to[b] = a
+            bits[a] |= bits[b]
+    return np.array([root(goes_to, a) for a in goes_to])
+
+
+def root(parent: list[int], row: int) -> int:
+    """The first of the rows that a row is joined with."""
+    while parent[row] != row:
+        row = parent[row]
+    return row
 
 
 def _lead(clash: np.ndarray, fit: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -116,25 +138,32 @@ def _lead(clash: np.ndarray, fit: np.ndarray, first: np.ndarray, second: np.ndar
 
 
 def _set_fit(
+    pieces: Pieces,
     groups: Groups,
     link: np.ndarray,
     clash: np.ndarray,
-    alive: np.ndarray,
     fit: np.ndarray,
     rows: np.ndarray,
+    unknown: np.ndarray,
 ) -> None:
-    """Sets fit[rows] and fit[:, rows]: log odds that two groups are one person; -inf: never."""
+    """Sets fit[rows] and fit[:, rows]: log odds that two groups are one person; -inf: never.
+
+    And what the groups `unknown` are worth, before.
+    """
     fit[rows] = fit[:, rows] = -np.inf
     several = count_of(groups.evidence) > 1
     # Two lone joints say nothing of a body, unless a limb connects them.
     may = (link[rows] > 0) | several[rows, None] | several
-    may &= (clash[rows] == 0) & alive
+    may &= clash[rows] == 0
     may[:, rows] &= rows[:, None] < rows  # each pair once
     a, b = np.nonzero(may)
-    if not len(a):
-        return
     a = rows[a]
-    together = log_evidence(groups.evidence[a] + groups.evidence[b])
+    pairs = groups.evidence[a] + groups.evidence[b]
+    # In one go, as each call takes its time.
+    log_geometry = log_evidence(np.concatenate([groups.evidence[unknown], pairs]))
+    alone, together = np.split(log_geometry, [len(unknown)])
+    groups.log_geometry[unknown] = alone
+    groups.value[unknown] = pieces.value(groups.member[unknown], alone)
     odds = together - groups.log_geometry[a] - groups.log_geometry[b] + link[a, b]
     # Two that would pass for people by themselves save the price of one when joined.
     real = groups.value > 0

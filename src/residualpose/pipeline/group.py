@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from residualpose.errors import ResidualPoseError
-from residualpose.pipeline.assemble import assemble
+from residualpose.pipeline.assemble import assemble, root
 from residualpose.pipeline.body_evidence import evidence_rows
 from residualpose.pipeline.limb_odds import (
     LimbPairs,
@@ -153,19 +153,13 @@ def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndar
     piece = list(range(len(peaks)))
     joints = (1 << peaks.joint).tolist()
     for a, b in zip(pairs.start[limbs].tolist(), pairs.end[limbs].tolist(), strict=True):
-        a, b = _root(piece, a), _root(piece, b)
+        a, b = root(piece, a), root(piece, b)
         # A person has no joint twice: of such a piece, the weakest limb holds nothing.
         if a != b and not joints[a] & joints[b]:
             piece[b] = a
             joints[a] |= joints[b]
-    root = np.array([_root(piece, row) for row in piece])
-    return (np.cumsum(root == np.arange(len(root))) - 1)[root]
-
-
-def _root(parent: list[int], row: int) -> int:
-    while parent[row] != row:
-        row = parent[row]
-    return row
+    first = np.array([root(piece, row) for row in piece])
+    return (np.cumsum(first == np.arange(len(first))) - 1)[first]
 
 
 def _best_rival(key: np.ndarray, agreement: np.ndarray) -> np.ndarray:

@@ -206,8 +206,20 @@ def test_two_joints_at_one_point_do_not_break_it(prior: LimbPrior) -> None:
     assert np.isfinite(prior.complete(pose)[0]).all()
 
 
+def test_several_people_at_once_are_completed_as_one_by_one(prior: LimbPrior) -> None:
+    poses = people(3)
+    poses[0] = without(poses[0], R_HAND, L_FOOT)
+    poses[2] = without(poses[2], *range(1, 15))  # a lone joint: left as it is
+    joints, covariance = prior.complete(poses)
+    for person, pose in enumerate(poses):
+        alone, alone_covariance = prior.complete(pose)
+        np.testing.assert_array_equal(joints[person], alone)
+        np.testing.assert_array_equal(covariance[person], alone_covariance)
+    assert np.isfinite(joints[:2]).all() and np.isnan(joints[2]).any()
+
+
 def test_wrong_shape_is_named(prior: LimbPrior) -> None:
-    with pytest.raises(ResidualPoseError, match=r"\(15, 3\)"):
+    with pytest.raises(ResidualPoseError, match=r"15, 3\)"):
         prior.complete(np.zeros((14, 3)))
 
 

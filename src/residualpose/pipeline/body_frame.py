@@ -73,16 +73,20 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[:, following] * b[:, last] - a[:, last] * b[:, following]
 
 
-def frame_hypotheses(joints_m: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Candidate body axes (columns of 3x3 matrices) of one person (15, 3), with log odds.
+def frame_hypotheses(joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Candidate body axes of people (N, 15, 3): columns (N, 4, 3, 3), and log odds (N, 4).
 
     A level camera; the same with mirrored axes (y up, as ITOP labels are); for any other camera or
     a person lying down, the trunk itself as the vertical; and a camera that looks straight down,
-    which tells the vertical better than a trunk seen end-on. Empty if the trunk is unknown.
+    which tells the vertical better than a trunk seen end-on. NaN and -inf where the trunk does not
+    tell.
     """
-    down = np.stack([LEVEL_DOWN, -LEVEL_DOWN, trunk_down(joints_m[None])[0], OVERHEAD_DOWN])
-    axes = _axes(np.repeat(leftwards(joints_m[None]), len(down), axis=0), down)
-    axes[1, :, 2] *= -1  # mirrored axes are left-handed
-    log_odds = (0.0, _MIRRORED_LOG_ODDS, _TRUNK_LOG_ODDS, 0.0)
-    known = np.isfinite(axes).all((1, 2))
-    return [(axes[i], log_odds[i]) for i in np.flatnonzero(known)]
+    log_odds = np.array([0.0, _MIRRORED_LOG_ODDS, _TRUNK_LOG_ODDS, 0.0])
+    down = np.empty((len(log_odds), len(joints_m), 3))
+    down[:] = np.stack([LEVEL_DOWN, -LEVEL_DOWN, LEVEL_DOWN, OVERHEAD_DOWN])[:, None]
+    down[2] = trunk_down(joints_m)
+    left = np.tile(leftwards(joints_m), (len(log_odds), 1))
+    axes = _axes(left, down.reshape(-1, 3)).reshape(*down.shape, 3)
+    axes[1, :, :, 2] *= -1  # mirrored axes are left-handed
+    known = np.isfinite(axes).all((-2, -1))
+    return axes.swapaxes(0, 1), np.where(known, log_odds[:, None], -np.inf).T

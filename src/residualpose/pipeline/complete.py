@@ -59,25 +59,28 @@ def complete_people(
     doubtful = _implausible(prior, joints, measured_m2)
     trusted = np.asarray(np.isfinite(joints).all(-1)) & ~doubtful
     enough = trusted[:, _TRUNK].sum(axis=1) >= _ENOUGH_TRUNK
-    for person in np.flatnonzero(enough & ~trusted.all(axis=1)):
-        _complete_person(
-            prior, joints[person], sources[person], covariance[person], measured_m2[person],
-            trusted[person], doubtful[person],
-        )  # fmt: skip
+    people = np.flatnonzero(enough & ~trusted.all(axis=1))
+    if len(people):
+        filled = prior.complete(np.where(trusted[..., None], joints, np.nan)[people])
+        for person, filled_m, filled_m2 in zip(people, *filled, strict=True):
+            _fill_person(
+                joints[person], sources[person], covariance[person], measured_m2[person],
+                trusted[person], doubtful[person], filled_m, filled_m2,
+            )  # fmt: skip
     return Completed(joints.astype(np.float32), sources, covariance.astype(np.float32))
 
 
-def _complete_person(
-    prior: LimbPrior,
+def _fill_person(
     joints_m: np.ndarray,
     origin: np.ndarray,
     covariance_m2: np.ndarray,
     measured_m2: np.ndarray,
     trusted: np.ndarray,
     doubtful: np.ndarray,
+    filled: np.ndarray,
+    filled_m2: np.ndarray,
 ) -> None:
-    """Complete the first three of one person's (15, ...) arrays in place."""
-    filled, filled_m2 = prior.complete(np.where(trusted[:, None], joints_m, np.nan))
+    """Fill the first three of one person's (15, ...) arrays, in place, by what the prior says."""
     placed = ~trusted & np.isfinite(filled).all(-1)
     for joint in np.flatnonzero(placed & doubtful):
         moved = _along_ray(joints_m[joint], measured_m2[joint], filled[joint], filled_m2[joint])

@@ -115,28 +115,35 @@ class LimbPrior:
         return path
 
     def complete(self, joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fill the missing joints of one person, (15, 3) with NaN where missing.
+        """Fill the missing joints of people, (..., 15, 3) with NaN where missing.
 
         Returns:
-            joints_m (15, 3) with the seen joints as given, and covariance_m2 (15, 3, 3), zero for
-            seen joints. Joints that cannot be placed (fewer than two seen; in a body-frame prior
-            no trunk to tell the heading) stay NaN with NaN covariance.
+            joints_m (..., 15, 3) with the seen joints as given, and covariance_m2 (..., 15, 3, 3),
+            zero for seen joints. Joints that cannot be placed (fewer than two seen; in a body-frame
+            prior no trunk to tell the heading) stay NaN with NaN covariance.
         """
-        joints = np.array(joints_m, dtype=np.float64)
-        if joints.shape != (JOINTS, 3):
-            raise ResidualPoseError(f"joints_m: expected shape (15, 3), got {joints.shape}")
+        shape = np.shape(joints_m)
+        if shape[-2:] != (JOINTS, 3):
+            raise ResidualPoseError(f"joints_m: expected shape (..., 15, 3), got {shape}")
+        joints = np.array(joints_m, dtype=np.float64).reshape(-1, JOINTS, 3)
         seen = np.asarray(np.isfinite(joints).all(-1))
         joints[~seen] = np.nan
-        covariance = np.where(seen[:, None, None], np.zeros((3, 3)), np.nan)
-        likeliest = self._likeliest(joints) if 2 <= seen.sum() < JOINTS else None
-        if likeliest is None:
-            return joints, covariance
-        axes, features, log_weight = likeliest
-        mean, of_features = self._condition(features, log_weight)
-        placed, placed_covariance = _place(joints @ axes, seen, mean, of_features)
-        joints[~seen] = placed @ axes.T
-        covariance[~seen] = axes @ placed_covariance @ axes.T
-        return joints, covariance
+        covariance = np.where(seen[..., None, None], np.zeros((3, 3)), np.nan)
+        axes, log_odds = self._hypotheses(joints)
+        features = limb_features(joints[:, None] @ axes)
+        count = seen.sum(axis=1)
+        to_fill = (count >= 2) & (count < JOINTS) & (log_odds > -np.inf).any(axis=1)
+        for person in np.flatnonzero(to_fill):
+            missing, may = ~seen[person], log_odds[person] > -np.inf
+            best, log_weight = self._likeliest(features[person, may], log_odds[person, may])
+            to_camera = axes[person, may][best]
+            mean, of_features = self._condition(features[person, may][best], log_weight)
+            placed, placed_covariance = _place(
+                joints[person] @ to_camera, seen[person], mean, of_features
+            )
+            joints[person, missing] = placed @ to_camera.T
+            covariance[person, missing] = to_camera @ placed_covariance @ to_camera.T
+        return joints.reshape(shape), covariance.reshape(*shape, 3)
 
     def length_statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (14,) and covariance (14, 14) of the limb lengths in metres."""
@@ -149,20 +156,25 @@ class LimbPrior:
         within = np.einsum("k,kab->ab", self.weights, self.covariance[:, 3::4, 3::4])
         return mean, within + np.einsum("k,ka,kb->ab", self.weights, spread, spread)
 
-    def _likeliest(self, joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """In which axes (3, 3), as columns, the seen limbs are likeliest; None if there are none.
+    def _hypotheses(self, joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Axes as columns (P, H, 3, 3) that people's limbs may be seen in, log odds (P, H)."""
+        if self.body_frame:
+            return frame_hypotheses(joints_m)
+        return np.tile(np.eye(3), (len(joints_m), 1, 1, 1)), np.zeros((len(joints_m), 1))
 
-        With their features (14, 4) in those axes, and the log likelihood (K,) of each Gaussian.
+    def _likeliest(self, features: np.ndarray, log_odds: np.ndarray) -> tuple[int, np.ndarray]:
+        """In which of H axes one person's limbs are likeliest.
+
+        Args:
+            features: (H, 14, 4) in each.
+            log_odds: (H,) of each.
+
+        Returns:
+            Which, and the log likelihood (K,) of each Gaussian there.
         """
-        hypotheses = frame_hypotheses(joints_m) if self.body_frame else [(np.eye(3), 0.0)]
-        if not hypotheses:
-            return None
-        axes = np.stack([axes for axes, _ in hypotheses])
-        features = limb_features(joints_m @ axes)
         log_likelihood = self._log_likelihood(features)
-        scores = np.logaddexp.reduce(log_likelihood, axis=1) + [odds for _, odds in hypotheses]
-        best = int(np.argmax(scores))
-        return axes[best], features[best], log_likelihood[best]
+        best = int(np.argmax(np.logaddexp.reduce(log_likelihood, axis=1) + log_odds))
+        return best, log_likelihood[best]
 
     def _gains(self, known: np.ndarray) -> _Gains:
         """Gains for a mask (56,) of known features, computed once per pattern."""

@@ -134,6 +134,24 @@ def test_all_but_the_outer_convolutions_are_of_integers(trained: Path, tmp_path:
             assert stored[weight.input[0]] == onnx.TensorProto.INT8
             assert stored[bias.input[0]] == onnx.TensorProto.INT32
     assert kinds == [False] + [True] * (len(kinds) - 2) + [False]
+    assert not any(node.op_type == "Resize" for node in graph.node)
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_what_is_enlarged_is_added_in_integers(name: str, tmp_path: Path) -> None:
+    """Of the bundled networks, one sum alone, of three numbers, is one of floats."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(
+        str(ModelFolder.open(name).path / "maps.onnx"), options, ["CPUExecutionProvider"]
+    )
+    nodes = onnx.load(str(tmp_path / "optimised.onnx")).graph.node
+    kinds = [node.op_type for node in nodes]
+    assert "Resize" not in kinds
+    assert kinds.count("Add") == 2 and kinds.count("QLinearAdd") >= 16
 
 
 def test_training_can_begin_with_a_network_of_integers(trained: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 The exporter writes each rounding as a pair of nodes, QuantizeLinear and DequantizeLinear. What is
 done here lets the runtime see that a convolution between two such pairs is one of integers: its
-weights and biases become integers too.
+weights and biases become integers too. And what is enlarged is enlarged as integers, so that the
+sum it goes into is one of integers as well.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,6 +24,8 @@ def store_integers(path: Path) -> None:
     for node in list(graph.nodes):
         if node.op_type == "Conv" and graph.of_integers(node):
             graph.convolve_integers(node)
+        elif node.op_type == "Resize" and graph.doubles_integers(node):
+            graph.double_integers(node)
     onnx.save(graph.finished(), str(path))
 
 
@@ -73,6 +77,54 @@ class _Graph:
             made = helper.make_node("DequantizeLinear", parts, [f"{name}_real"], axis=0)
             self.nodes.insert(self.nodes.index(conv), made)
             conv.input[k] = f"{name}_real"
+
+    def doubles_integers(self, resize: NodeProto) -> bool:
+        """Whether a node takes every pixel of a rounded image twice, across and down."""
+        scales = self.stored.get(resize.input[2])
+        twice = scales is not None and scales.tolist() == [1, 1, 2, 2]
+        nearest = any(a.name == "mode" and a.s == b"nearest" for a in resize.attribute)
+        return twice and nearest and self.maker(resize.input[0], "DequantizeLinear") is not None
+
+    def double_integers(self, resize: NodeProto) -> None:
+        """Double an image before its integers become real numbers, by laying runs side by side.
+
+        All channels of a pixel are one run, then all pixels of a row. The runtime's own Resize
+        fetches number by number: a tenth of the whole network's time.
+        """
+        before = self.maker(resize.input[0], "DequantizeLinear")
+        assert before is not None
+        whole, name = before.input[0], resize.output[0]
+        # A 0 keeps the size that is there.
+        shapes = {"first": [0], "rows": [0, 1, -1, self._channels(whole)], "image": [1, -1, 0, 0]}
+        self.stored |= {f"{name}_{key}": np.array(shape) for key, shape in shapes.items()}
+        steps: list[tuple[str, list[str], dict[str, Any]]] = [
+            ("Transpose", [whole], {"perm": [0, 2, 3, 1]}),
+            ("Concat", ["", ""], {"axis": 3}),  # (1, h, w, 2 c)
+            ("Squeeze", ["", f"{name}_first"], {}),
+            ("Reshape", ["", f"{name}_rows"], {}),  # (h, 1, 2 w, c)
+            ("Concat", ["", ""], {"axis": 1}),
+            ("Reshape", ["", f"{name}_image"], {}),  # (1, 2 h, 2 w, c)
+            ("Transpose", [""], {"perm": [0, 3, 1, 2]}),
+            ("DequantizeLinear", ["", *before.input[1:]], {}),
+        ]
+        made, last = [], ""
+        for number, (kind, inputs, attributes) in enumerate(steps):
+            output = name if number == len(steps) - 1 else f"{name}_{number}"
+            inputs = [given or last for given in inputs]
+            made.append(helper.make_node(kind, inputs, [output], **attributes))
+            last = output
+        place = self.nodes.index(resize)
+        self.nodes[place : place + 1] = made
+        if not self.readers(before.output[0]):
+            self.nodes.remove(before)
+
+    def _channels(self, name: str) -> int:
+        """Channels of what a convolution made, behind the ReLU and rounding that may follow."""
+        node = next(node for node in self.nodes if name in node.output)
+        if node.op_type != "Conv":
+            return self._channels(node.input[0])
+        integers = self.maker(node.input[1], "DequantizeLinear")
+        return len(self.stored[integers.input[0] if integers is not None else node.input[1]])
 
     def finished(self) -> onnx.ModelProto:
         """The model as changed."""

@@ -19,9 +19,9 @@ from residualpose.cli.training import maps_config
 from residualpose.datasets.plain_writer import PlainWriter
 from residualpose.frames import DepthFrame
 from residualpose.learning.checkpoint import load_checkpoint
+from residualpose.learning.export import network_settings
 from residualpose.learning.mix import Share
 from residualpose.learning.network import NetworkConfig
-from residualpose.learning.warm_start import network_settings
 from residualpose.model import ModelFolder
 from residualpose.pipeline.limb_prior import LimbPrior
 from residualpose.skeleton import PANOPTIC15, Skeleton

@@ -29,7 +29,7 @@ config = MapsConfig(
     (Share(data),), out, steps=int(sys.argv[3]), precision=sys.argv[4], norms=sys.argv[5],
     batch=4, parts=2, shards=2, first_shards=2, crop=Crop(48, 48, 4), warm_up=10,
     minutes_between_checkpoints=0.0,
-    network=NetworkConfig(stem=4, widths=(8, 8), blocks=(1, 1), again=(1, 1), head=8),
+    network=NetworkConfig(stem=4, widths=(8, 8), blocks=(1, 1), head=8),
 )
 losses = {}
 train_maps(config, lambda step, values: losses.update({step: sum(values.values())}))

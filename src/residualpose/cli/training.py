@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from residualpose.cli.progress import progress_bar
 from residualpose.cli.reporting import EXIT_INTERRUPTED, complain
 from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.learning.export import network_settings
 from residualpose.learning.mix import Share, open_recording
 from residualpose.learning.network import NetworkConfig
 from residualpose.learning.parallel import is_first, process_count
 from residualpose.learning.train_maps import MapsConfig, train_maps
-from residualpose.learning.warm_start import network_settings
 from residualpose.model import ModelFolder
 from residualpose.settings import build, plain, read_section, record, with_flags
 from residualpose.synthetic.shards import shard_path

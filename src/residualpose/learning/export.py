@@ -16,7 +16,7 @@ from residualpose.learning.integers import fold, round_network
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps
 from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
 from residualpose.learning.train_maps import FOCAL_PX
-from residualpose.model import FILES, REFINER, sha256_of
+from residualpose.model import FILES, REFINER, ModelFolder, sha256_of
 from residualpose.pipeline.refine import N_FEATURES
 from residualpose.released import STRIDE as RELEASED_STRIDE
 from residualpose.settings import build
@@ -95,6 +95,14 @@ def card_facts(checkpoint: Path) -> dict[str, object]:
         facts |= {"architecture": "released", "stride": RELEASED_STRIDE}
     skeleton = settings.get("skeleton", ITOP15.to_dict())
     return facts if skeleton["name"] == ITOP15.name else facts | {"skeleton": skeleton}
+
+
+def network_settings(model: ModelFolder) -> dict[str, object]:
+    """Size of a model's 2D network as its card tells it; empty where it is the default."""
+    found: object = model.card
+    for key in ("training", "maps", "network"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def export_refiner(network: nn.Module, path: Path) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from residualpose.errors import UsageError
 from residualpose.skeleton import ITOP15
 
 N_JOINTS = len(ITOP15.joints)
@@ -30,20 +29,11 @@ class NetworkConfig:
     """Channels at strides 4, 8 and 16."""
     blocks: tuple[int, ...] = (2, 2, 2)
     """Residual blocks on the way down at each stride of the first hourglass."""
-    again: tuple[int, ...] = (1, 1, 1)
-    """The same of the second."""
     head: int = 48
     """Channels from which the maps are read."""
     depth_unit: float = 1.0
     """Unit of the distances read, metres. Weights trained at one focal length find the sizes they
     know at the distances they know in images of a k times longer one, if this is k times longer."""
-
-    def __post_init__(self) -> None:
-        if not len(self.widths) == len(self.blocks) == len(self.again):
-            raise UsageError(
-                f"network: expected as many blocks and blocks again as widths, got {self.widths}, "
-                f"{self.blocks} and {self.again}"
-            )
 
 
 class Kept(nn.Sequential):
@@ -67,10 +57,6 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         return self.sum(x + self.b(self.a(x)))
-
-    def silence(self) -> None:
-        """Let it add nothing, until it learns: what follows a ReLU passes as it is."""
-        nn.init.zeros_(self.b[1].weight)  # pyright: ignore[reportArgumentType]
 
 
 class ConvNorm(Kept):
@@ -176,7 +162,7 @@ class PoseNetwork(nn.Module):
         self.stem = nn.Sequential(ConvNorm(4, c.stem, 5, stride=2), ConvNorm(c.stem, c.stem))
         self.enter = ConvNorm(c.stem, first, stride=2)
         self.hourglasses = nn.ModuleList(
-            Hourglass(c.widths, blocks) for blocks in (c.blocks, c.again)
+            [Hourglass(c.widths, c.blocks), Hourglass(c.widths, (1,) * len(c.widths))]
         )
         outputs = 2 * N_JOINTS + N_FIELDS
         self.early = Kept(nn.Conv2d(first, outputs, 1))

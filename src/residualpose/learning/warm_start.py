@@ -3,10 +3,8 @@
 A model folder holds an exported network, in which each batch norm is folded into the convolution
 before it. The training network gets it back with batch norms that do nothing yet but scale and
 shift; trained with frozen statistics (`freeze_norms`) it starts exactly where the model is, or
-up to the rounding of what lies between layers, where that is one of 8-bit integers. A network may
-have more residual blocks than the one it begins with: they add nothing at first (Chen et al.,
-Net2Net, ICLR 2016). For long runs `restore_norms` measures the statistics anew, and they are
-followed as in any other run.
+up to the rounding of what lies between layers, where that is one of 8-bit integers. For
+long runs `restore_norms` measures the statistics anew, and they are followed as in any other run.
 """
 
 from __future__ import annotations
@@ -20,10 +18,9 @@ from torch import Tensor, nn
 from residualpose.errors import MissingExtraError, ResidualPoseError, UsageError
 from residualpose.learning.checkpoint import load_checkpoint
 from residualpose.learning.integers import unrounded
-from residualpose.learning.network import NetworkConfig, PoseNetwork, Residual
+from residualpose.learning.network import PoseNetwork
 from residualpose.learning.released_network import ReleasedHourglass
 from residualpose.model import ModelFolder
-from residualpose.settings import build
 
 _ENDS = ("stem", "enter", "early", "back", "rise", "skip", "final")
 """Parts of `PoseNetwork` that see the sensor's depth, and those that write the maps."""
@@ -38,23 +35,12 @@ def start_from(network: PoseNetwork | ReleasedHourglass, source: str) -> None:
         MissingExtraError: onnx is not installed.
     """
     if Path(source).suffix == ".pt":
-        _take_over(network, unrounded(load_checkpoint(Path(source))["average"]), source)
+        _load(network, load_checkpoint(Path(source))["average"], source)
         return
     folder = ModelFolder.open(source)
     if isinstance(network, ReleasedHourglass):
         raise UsageError(f"{source}: the released network can begin with a checkpoint.pt only")
-    settings = network_settings(folder)
-    exported = PoseNetwork(build(NetworkConfig, settings, source) if settings else network.config)
-    _unfold(exported, _folded(folder.path / "maps.onnx"), source)
-    _take_over(network, exported.state_dict(), source)
-
-
-def network_settings(model: ModelFolder) -> dict[str, object]:
-    """Size of a model's 2D network as its card tells it; empty where it is the default."""
-    found: object = model.card
-    for key in ("training", "maps", "network"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return dict(found) if isinstance(found, dict) else {}
+    _unfold(network, _folded(folder.path / "maps.onnx"), source)
 
 
 _FILTER_RMS = 0.08
@@ -136,20 +122,9 @@ def freeze_middle(network: nn.Module) -> None:
             weight.requires_grad_(free)
 
 
-def _take_over(
-    network: PoseNetwork | ReleasedHourglass, state: dict[str, Tensor], source: str
-) -> None:
-    """Fill a network with weights by their names; residual blocks that have none are silenced."""
-    further = [
-        (name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, Residual) and not any(key.startswith(f"{name}.") for key in state)
-    ]
-    for name, block in further:
-        block.silence()
-        state |= {f"{name}.{key}": value for key, value in block.state_dict().items()}
+def _load(network: PoseNetwork | ReleasedHourglass, state: dict[str, Tensor], source: str) -> None:
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(unrounded(state))
     except RuntimeError:
         raise _other_size(source, network) from None
 

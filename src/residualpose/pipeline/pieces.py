@@ -54,9 +54,11 @@ class Pieces:
 
     def value(self, member: np.ndarray, log_geometry: np.ndarray) -> np.ndarray:
         """(B,) value of sets of pieces (B, M) as one person each, their geometry being known."""
-        links = product(member, self.affinity)
-        links *= member
-        return log_geometry + 0.5 * links.sum(axis=1) + member @ self.worth + PERSON
+        # Each limb between two pieces counts at both. (No product with a vector: the one of a
+        # linear algebra library was seen to warn of invalid numbers where all were finite.)
+        share = 0.5 * product(member, self.affinity) + self.worth
+        share *= member
+        return log_geometry + share.sum(axis=1) + PERSON
 
 
 @dataclass(slots=True)

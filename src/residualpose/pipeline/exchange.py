@@ -141,11 +141,8 @@ def _applied(
     after, touched, gain = owner.copy(), set(), 0.0
     useful = np.flatnonzero(moves.gain > _IMPROVEMENT)
     for row in useful[np.argsort(-moves.gain[useful], kind="stable")]:
-        piece, target, source = (
-            moves.piece[row],
-            int(moves.target[row]),
-            int(owner[moves.piece[row]]),
-        )
+        piece, target = moves.piece[row], int(moves.target[row])
+        source = int(owner[piece])
         concerned = {target, source} - {-1}
         met = not concerned.isdisjoint(touched)
         touched |= concerned

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from residualpose.pipeline.assemble import NOBODY, assemble
 from residualpose.pipeline.body_evidence import evidence_rows, typical_bodies_m
 from residualpose.pipeline.exchange import improve
-from residualpose.pipeline.pieces import Groups, Pieces
+from residualpose.pipeline.pieces import Groups, Pieces, united
 from residualpose.skeleton import ITOP15
 
 _PARTS = {
@@ -55,13 +56,31 @@ def test_parts_that_no_limb_joins_are_held_by_the_body_alone() -> None:
     assert assemble(_pieces([80.0], list(_PARTS), links=0.0)).tolist() == [0, 0, 0, 0]
 
 
-def test_several_pieces_of_a_person_move_at_once() -> None:
-    """Two people who have exchanged both arms get them back, which raises the total."""
+def _people(pieces: Pieces, member: np.ndarray) -> Groups:
+    singles = Groups.single(pieces, np.arange(len(member)))
+    return Groups(member, member @ pieces.evidence, singles.log_geometry, singles.value)
+
+
+def test_several_pieces_of_a_person_move_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who lacks both arms gets both in one round."""
+    monkeypatch.setattr("residualpose.pipeline.exchange._MAX_ROUNDS", 1)
+    pieces = _pieces([80.0], list(_PARTS), links=3.0)
+    armless = np.array([[0, 0, 1, 1]], np.float32)
+    assert improve(pieces, _people(pieces, armless)).member.tolist() == [[1, 1, 1, 1]]
+
+
+def test_moves_that_undo_each_other_are_made_one_by_one() -> None:
+    """Of two people with each other's arms, either arms or trunks and legs move, never both."""
     pieces = _pieces([30.0, 130.0], list(_PARTS), links=3.0)
     right = np.repeat(np.eye(2, dtype=np.float32), 4, axis=1)
     wrong = right.copy()
     wrong[:, :2], wrong[:, 4:6] = right[:, 4:6], right[:, :2]
-    singles = Groups.single(pieces, np.arange(len(pieces)))
-    people = Groups(wrong, wrong @ pieces.evidence, singles.log_geometry[:2], singles.value[:2])
-    found = improve(pieces, people)
+    found = improve(pieces, _people(pieces, wrong))
     np.testing.assert_array_equal(found.member[found.member[:, 2].argsort()[::-1]], right)
+
+
+def test_joining_pairs_keeps_joints_apart_and_names_the_first() -> None:
+    joints = np.array([0b0001, 0b0010, 0b0001, 0b0100, 0b1000])
+    pairs = [(4, 3), (1, 0), (1, 2), (3, 1)]  # 2 has what 0 has, whom 1 is joined with
+    assert united(pairs, joints).tolist() == [0, 0, 2, 0, 0]
+    assert united([], joints).tolist() == [0, 1, 2, 3, 4]

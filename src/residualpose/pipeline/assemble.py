@@ -12,7 +12,7 @@ import numpy as np
 
 from residualpose.pipeline.body_evidence import count_of, joints_of, log_evidence
 from residualpose.pipeline.exchange import improve, owners
-from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product
+from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product, united
 from residualpose.skeleton import ITOP15
 
 NOBODY = -1
@@ -104,21 +104,9 @@ def _partners(lead: np.ndarray, fit: np.ndarray, joints: np.ndarray) -> np.ndarr
     mutual = best[best] == row
     wishes = np.flatnonzero((fit[row, best] > -np.inf) & (mutual | (top > _SURE)))
     order = np.lexsort((-top[wishes], ~mutual[wishes]))
-    joint_bits = (joints > 0) @ _BITS
-    bits, goes_to = joint_bits.tolist(), row.tolist()
-    for a in wishes[order].tolist():
-        a, b = sorted((root(goes_to, a), root(goes_to, int(best[a]))))
-        if a != b and not bits[a] & bits[b]:
-            goes_to[b] = a
-            bits[a] |= bits[b]
-    return np.array([root(goes_to, a) for a in goes_to])
-
-
-def root(parent: list[int], row: int) -> int:
-    """The first of the rows that a row is joined with."""
-    while parent[row] != row:
-        row = parent[row]
-    return row
+    wishes = wishes[order]
+    pairs = zip(wishes.tolist(), best[wishes].tolist(), strict=True)
+    return united(pairs, (joints > 0) @ _BITS)
 
 
 def _lead(clash: np.ndarray, fit: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -148,7 +136,16 @@ def _set_fit(
 ) -> None:
     """Sets fit[rows] and fit[:, rows]: log odds that two groups are one person; -inf: never.
 
-    And what the groups `unknown` are worth, before.
+    Before, it finds what groups just joined are worth: both need the evidence, asked for at once.
+
+    Args:
+        pieces: what the groups are made of.
+        groups: G groups.
+        link: (G, G) log odds of the limbs between them.
+        clash: (G, G) 1 where two have a joint in common.
+        fit: (G, G) to set.
+        rows: the groups of which nothing is known in `fit`.
+        unknown: those of them whose evidence and worth have to be found, and are set.
     """
     fit[rows] = fit[:, rows] = -np.inf
     several = count_of(groups.evidence) > 1

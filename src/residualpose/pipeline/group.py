@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from residualpose.errors import ResidualPoseError
-from residualpose.pipeline.assemble import assemble, root
+from residualpose.pipeline.assemble import assemble
 from residualpose.pipeline.body_evidence import evidence_rows
 from residualpose.pipeline.limb_odds import (
     LimbPairs,
@@ -23,7 +23,7 @@ from residualpose.pipeline.limb_odds import (
     out_of_reach,
 )
 from residualpose.pipeline.peaks import Peaks, find_peaks
-from residualpose.pipeline.pieces import Pieces, product
+from residualpose.pipeline.pieces import Pieces, product, united
 from residualpose.skeleton import ITOP15
 
 _JOINTS = len(ITOP15.joints)
@@ -150,15 +150,8 @@ def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndar
     certain &= odds[pairs.start, pairs.end] > 0
     limbs = np.flatnonzero(certain)
     limbs = limbs[np.argsort(-pairs.agreement[limbs], kind="stable")]
-    piece = list(range(len(peaks)))
-    joints = (1 << peaks.joint).tolist()
-    for a, b in zip(pairs.start[limbs].tolist(), pairs.end[limbs].tolist(), strict=True):
-        a, b = root(piece, a), root(piece, b)
-        # A person has no joint twice: of such a piece, the weakest limb holds nothing.
-        if a != b and not joints[a] & joints[b]:
-            piece[b] = a
-            joints[a] |= joints[b]
-    first = np.array([root(piece, row) for row in piece])
+    joined = zip(pairs.start[limbs].tolist(), pairs.end[limbs].tolist(), strict=True)
+    first = united(joined, 1 << peaks.joint)
     return (np.cumsum(first == np.arange(len(first))) - 1)[first]
 
 

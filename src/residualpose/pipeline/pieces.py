@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,6 +98,30 @@ class Groups:
         return Groups(
             self.member[rows], self.evidence[rows], self.log_geometry[rows], self.value[rows]
         )
+
+
+def united(pairs: Iterable[tuple[int, int]], joints: np.ndarray) -> np.ndarray:
+    """(N,) the first of those that each of N rows is joined with, directly or by others.
+
+    Args:
+        pairs: rows to join, the surest first; those of whom both have some joint stay apart.
+        joints: (N,) the joints of each, a bit for each joint.
+    """
+    bits = joints.tolist()
+    first = list(range(len(bits)))
+
+    def of(row: int) -> int:
+        while first[row] != row:
+            row = first[row]
+        return row
+
+    for pair in pairs:
+        a, b = sorted(map(of, pair))
+        # A person has no joint twice.
+        if a != b and not bits[a] & bits[b]:
+            first[b] = a
+            bits[a] |= bits[b]
+    return np.array([of(row) for row in first], dtype=np.int64)
 
 
 def product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -28,15 +28,18 @@ def _rounding(name: str, out: str, scale: float, zero: int) -> tuple[list, list]
     return nodes, [numpy_helper.from_array(v, n) for v, n in zip(values, parts, strict=True)]
 
 
-def _write(path: Path, relu: bool, rounded: bool) -> np.ndarray:
+def _write(path: Path, relu: bool, rounded: bool, side: int = 3) -> np.ndarray:
     """A convolution behind a rounding, and before one or not; returns its weights."""
     rng = np.random.default_rng(0)
-    weight = rng.integers(-WEIGHT_STEPS, WEIGHT_STEPS + 1, (3, 2, 3, 3)).astype(np.float32)
+    weight = rng.integers(-WEIGHT_STEPS, WEIGHT_STEPS + 1, (3, 2, side, side)).astype(np.float32)
     weight[:, 0, 0, 0] = WEIGHT_STEPS
     weight *= np.array([0.01, 0.02, 0.005], np.float32)[:, None, None, None]
     bias = np.array([0.3, -0.2, 0.1], np.float32)
     before, first = _rounding("image", "x", 0.0193, 100)
-    nodes = [*before, helper.make_node("Conv", ["x", "weight", "bias"], ["sums"], pads=[1] * 4)]
+    nodes = [
+        *before,
+        helper.make_node("Conv", ["x", "weight", "bias"], ["sums"], pads=[side // 2] * 4),
+    ]
     last, stored = "sums", [*first]
     if relu:
         nodes.append(helper.make_node("Relu", [last], ["positive"]))
@@ -74,6 +77,25 @@ def test_what_it_computes_stays(tmp_path: Path, relu: bool) -> None:
     assert stored["weight"].dtype == np.int8 and stored["bias"].dtype == np.int32
     scale = stored["weight_scale"][:, None, None, None]
     np.testing.assert_allclose(stored["weight"] * scale, weight, atol=1e-6)
+    after = np.asarray(start_session(path, 1).run(None, {"image": image})[0])
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_one_of_single_cells_whose_sums_are_not_rounded_multiplies_integers(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "one.onnx"
+    weight = _write(path, relu=False, rounded=False, side=1)
+    image = np.random.default_rng(1).uniform(-2, 3, (1, 2, 8, 8)).astype(np.float32)
+    before = _as_written(path, image)
+    store_integers(path)
+    model = onnx.load(str(path))
+    assert "Conv" not in {node.op_type for node in model.graph.node}
+    stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    assert stored["weight"].dtype == np.int8
+    np.testing.assert_allclose(
+        stored["weight"] * stored["weight_scale"], weight[:, :, 0, 0].T, atol=1e-6
+    )
     after = np.asarray(start_session(path, 1).run(None, {"image": image})[0])
     np.testing.assert_allclose(after, before, atol=1e-5)
 

@@ -63,6 +63,18 @@ def test_channels_show_shape_wherever_in_the_room() -> None:
     assert (near[0, 2:, 25, 25] < -0.1).all() and near[0, 2, 5, 60].abs() < 1e-4
 
 
+def test_heights_are_above_the_mean_of_readings_around_each_two_rows() -> None:
+    depth = torch.rand(1, 1, 32, 48, generator=torch.Generator().manual_seed(0)) * 0.2 + 2
+    depth[..., 5:9, 30:40] = 0
+    heights = DepthChannels()(depth)[0, 2] / 4
+    for row, column in ((0, 0), (13, 20), (14, 20), (31, 47)):
+        above = row - row % 2
+        rows, columns = slice(max(above - 8, 0), above + 10), slice(max(column - 8, 0), column + 9)
+        around = depth[0, 0, rows, columns]
+        expected = depth[0, 0, row, column] - around[around > 0].mean()
+        torch.testing.assert_close(heights[row, column], expected, atol=1e-5, rtol=0)
+
+
 def test_in_longer_units_what_is_farther_looks_as_near_and_shapes_stay() -> None:
     depth = torch.full((1, 1, 32, 32), 2.0)
     depth[..., 10:20, 10:20] = 1.9

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from residualpose import Camera, ResidualPoseError
-from residualpose.pipeline.maps import start_session, surface_of
+from residualpose.model import ModelFolder
+from residualpose.pipeline.maps import MapsModel, start_session, surface_of
 from residualpose.pipeline.normalise import NetworkInput
 
 
@@ -41,3 +42,9 @@ def test_no_network_in_the_file_is_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(ResidualPoseError, match=name) as caught:
             start_session(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_writes_something_else_is_of_another_version() -> None:
+    refiner = ModelFolder.open("small").refiner_path
+    with pytest.raises(ResidualPoseError, match=r"residual, log_sd: .*export it again"):
+        MapsModel(refiner, 2)

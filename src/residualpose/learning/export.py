@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +27,19 @@ STRIDE = 2
 
 
 class _MapsForExport(nn.Module):
+    """Last maps alone, offsets in metres."""
+
     def __init__(self, network: PoseNetwork) -> None:
         super().__init__()
+        last = cast(nn.Conv2d, network.final[-1])
+        assert last.bias is not None
+        with torch.no_grad():
+            for numbers in (last.weight, last.bias):
+                numbers.copy_(torch.cat(split_maps(numbers[None]), dim=1)[0])
         self.network = network
 
-    def forward(self, depth_m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return split_maps(self.network(depth_m)[1])
+    def forward(self, depth_m: Tensor) -> Tensor:
+        return self.network(depth_m)[1]
 
 
 class _ReleasedForExport(nn.Module):
@@ -65,8 +73,7 @@ def export_maps(checkpoint: Path, path: Path) -> int:
     if isinstance(network, ReleasedHourglass):
         model, outputs, free = _ReleasedForExport(network), ["part_maps", "limb_fields"], []
     else:
-        model, outputs = _MapsForExport(network), ["part_maps", "limb_fields", "offset_m"]
-        free = outputs
+        model, outputs, free = _MapsForExport(network), ["maps"], ["maps"]
     torch.onnx.export(
         model.eval(), (torch.zeros(1, 1, 128, 160),), str(path), dynamo=False, opset_version=17,
         input_names=["depth_m"], output_names=outputs,

@@ -2,8 +2,9 @@
 
 The exporter writes each rounding as a pair of nodes, QuantizeLinear and DequantizeLinear. What is
 done here lets the runtime see that a convolution between two such pairs is one of integers: its
-weights and biases become integers too. And what is enlarged is enlarged as integers, so that the
-sum it goes into is one of integers as well.
+weights and biases become integers too. Those that read the maps from the last layer make real
+numbers of integers as they go. And what is enlarged is enlarged as integers, so that the sum it
+goes into is one of integers as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from onnx import NodeProto, helper, numpy_helper
 
 from residualpose.learning.integers import WEIGHT_STEPS
 
+_MICROSOFT = "com.microsoft"
+"""Where ONNX Runtime keeps operations of its own."""
+
 
 def store_integers(path: Path) -> None:
     """Rewrite an exported 2D network in place; what it computes stays, up to rounding of biases."""
@@ -24,6 +28,8 @@ def store_integers(path: Path) -> None:
     for node in list(graph.nodes):
         if node.op_type == "Conv" and graph.of_integers(node):
             graph.convolve_integers(node)
+        elif node.op_type == "Conv" and graph.reads_integers(node):
+            graph.multiply_integers(node)
         elif node.op_type == "Resize" and graph.doubles_integers(node):
             graph.double_integers(node)
     onnx.save(graph.finished(), str(path))
@@ -57,15 +63,45 @@ class _Graph:
         rounded = bool(after) and all(node.op_type == "QuantizeLinear" for node in after)
         return rounded and self.maker(conv.input[0], "DequantizeLinear") is not None
 
+    def reads_integers(self, conv: NodeProto) -> bool:
+        """Whether a convolution of single cells makes real numbers of what is rounded."""
+        single = self.stored[conv.input[1]].shape[2:] == (1, 1)
+        return single and self.maker(conv.input[0], "DequantizeLinear") is not None
+
+    def multiply_integers(self, conv: NodeProto) -> None:
+        """Make a convolution of single cells a product of integers, with real numbers as result.
+
+        The runtime would first make real numbers of all channels, and lay them out twice anew.
+        """
+        source, weight_name, bias_name = conv.input
+        before = self.maker(source, "DequantizeLinear")
+        assert before is not None
+        steps, scale = _filter_steps(self.stored.pop(weight_name))
+        zero = np.zeros(len(scale), np.int8)
+        name = conv.output[0]
+        self.stored |= {
+            weight_name: np.ascontiguousarray(steps[:, :, 0, 0].T),
+            f"{weight_name}_scale": scale, f"{weight_name}_zero": zero,
+        }  # fmt: skip
+        factors = [weight_name, before.input[1], f"{weight_name}_scale"]
+        zeros = [before.input[2], f"{weight_name}_zero"]
+        made = [
+            helper.make_node("Transpose", [before.input[0]], [f"{name}_read"], perm=[0, 2, 3, 1]),
+            helper.make_node(
+                "MatMulIntegerToFloat", [f"{name}_read", *factors, *zeros, bias_name],
+                [f"{name}_cells"], domain=_MICROSOFT,
+            ),
+            helper.make_node("Transpose", [f"{name}_cells"], [name], perm=[0, 3, 1, 2]),
+        ]  # fmt: skip
+        self._replace(conv, made, before)
+
     def convolve_integers(self, conv: NodeProto) -> None:
         """Store the weights of a convolution as 8-bit, its biases as 32-bit integers."""
         source, weight_name, bias_name = conv.input
         before = self.maker(source, "DequantizeLinear")
         assert before is not None
-        weight, bias = self.stored.pop(weight_name), self.stored.pop(bias_name)
-        largest = np.abs(weight).max((1, 2, 3))
-        scale = (np.maximum(largest, 1e-12) / WEIGHT_STEPS).astype(np.float32)
-        steps = np.rint(weight / scale[:, None, None, None]).astype(np.int8)
+        bias = self.stored.pop(bias_name)
+        steps, scale = _filter_steps(self.stored.pop(weight_name))
         products = scale * np.float32(self.stored[before.input[1]])
         sums = np.rint(bias / products).astype(np.int32)
         for k, name, integers, size in (
@@ -113,7 +149,11 @@ class _Graph:
             inputs = [given or last for given in inputs]
             made.append(helper.make_node(kind, inputs, [output], **attributes))
             last = output
-        place = self.nodes.index(resize)
+        self._replace(resize, made, before)
+
+    def _replace(self, node: NodeProto, made: list[NodeProto], before: NodeProto) -> None:
+        """Others in place of a node, and of the one before it where nobody else reads that."""
+        place = self.nodes.index(node)
         self.nodes[place : place + 1] = made
         if not self.readers(before.output[0]):
             self.nodes.remove(before)
@@ -136,5 +176,14 @@ class _Graph:
             for name, value in self.stored.items()
             if name not in constants
         )
+        if any(node.domain == _MICROSOFT for node in self.nodes):
+            self.model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
         onnx.checker.check_model(self.model)
         return self.model
+
+
+def _filter_steps(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (C, ., ., .) as int8 steps, and the size (C,) of a step of each filter."""
+    largest = np.abs(weight).max((1, 2, 3))
+    scale = (np.maximum(largest, 1e-12) / WEIGHT_STEPS).astype(np.float32)
+    return np.rint(weight / scale[:, None, None, None]).astype(np.int8), scale

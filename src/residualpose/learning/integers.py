@@ -4,8 +4,8 @@ What it keeps between layers, and the weights of its convolutions, are rounded i
 will be in use, so that it learns weights for which the rounding does not matter. Numbers between
 layers take 256 steps of a range that is followed as batch norms follow their statistics; the
 weights of each filter take 129, symmetric about 0, so that no processor's 16-bit sums of products
-overflow. The first convolution, which reads metres, and the last, which writes the maps, stay in
-floating point. `learning.export` writes such a network with its integers.
+overflow. The first convolution, which reads metres, stays in floating point, and so do the maps
+that the last one writes; its weights are rounded when `learning.export` stores the integers.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from residualpose.errors import MissingExtraError, ResidualPoseError, UsageError
 from residualpose.learning.checkpoint import load_checkpoint
 from residualpose.learning.integers import unrounded
-from residualpose.learning.network import PoseNetwork
+from residualpose.learning.network import N_JOINTS, OFFSET_SCALE_M, PoseNetwork
 from residualpose.learning.released_network import ReleasedHourglass
 from residualpose.model import ModelFolder
 
@@ -150,8 +150,16 @@ def _folded(path: Path) -> list[tuple[Tensor, Tensor]]:
         if node.op_type == "DequantizeLinear" and node.input[0] in stored:  # a network of integers
             steps, scale = (stored[name] for name in node.input[:2])
             stored[node.output[0]] = steps * scale.view(-1, *[1] * (steps.ndim - 1))
-    convolutions = [node.input for node in graph.node if node.op_type == "Conv"]
-    return [(stored[names[1]].float(), stored[names[2]].float()) for names in convolutions]
+    folded = [
+        (stored[node.input[1]].float(), stored[node.input[2]].float())
+        for node in graph.node
+        if node.op_type == "Conv"
+    ]
+    for node in graph.node:
+        if node.op_type == "MatMulIntegerToFloat":  # the last one, of a network of integers
+            steps, scale, bias = (stored[node.input[k]] for k in (1, 3, 6))
+            folded.append(((steps * scale).T[..., None, None], bias))
+    return folded
 
 
 def _unfold(network: PoseNetwork, folded: list[tuple[Tensor, Tensor]], source: str) -> None:
@@ -168,6 +176,10 @@ def _unfold(network: PoseNetwork, folded: list[tuple[Tensor, Tensor]], source: s
                 norm.reset_running_stats()
                 norm.weight.fill_((1 + norm.eps) ** 0.5)
                 norm.bias.copy_(bias)
+        last = pairs[-1][0]
+        assert last.bias is not None
+        for numbers in (last.weight, last.bias):
+            numbers[-N_JOINTS:] /= OFFSET_SCALE_M  # exported in metres
 
 
 def _in_order(network: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:

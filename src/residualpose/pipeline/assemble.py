@@ -52,8 +52,9 @@ def assemble(pieces: Pieces) -> np.ndarray:
 def _left(singles: Groups, left: Groups, people: Groups, pieces: Pieces) -> Groups:
     """What the people left, joined as far as it fits: `left` before, less what they have taken."""
     taken = people.member.sum(axis=0)
-    whole = left.take(left.member @ taken == 0)
-    loose = singles.take(singles.member @ (taken + whole.member.sum(axis=0)) == 0)
+    whole = left.take((left.member * taken).sum(axis=1) == 0)
+    gone = taken + whole.member.sum(axis=0)
+    loose = singles.take((singles.member * gone).sum(axis=1) == 0)
     # What was left whole has been joined already.
     return _join(whole.beside(loose), pieces) if len(loose.value) else whole
 

@@ -172,6 +172,8 @@ def log_evidence(rows: np.ndarray) -> np.ndarray:
     Args:
         rows: (B, .) sums of `evidence_rows` over the sets, none of them empty.
     """
+    if not len(rows):
+        return np.zeros(0, np.float32)
     if len(rows) <= _BLOCK:
         return _log_evidence(rows)
     blocks = [_log_evidence(rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)]

@@ -165,6 +165,9 @@ def _moves(pieces: Pieces, division: Division, stale: np.ndarray) -> Moves:
     people, owner, mine, leave = division.people, division.owner, division.mine, division.leave
     member, evidence, value = people.member, people.evidence, people.value
     target, piece = np.nonzero(stale & (_hope(pieces, division) > _IMPROVEMENT))
+    nobody = np.full(len(mine), -1)
+    if not len(piece):
+        return Moves(mine, nobody, len(mine), leave[mine])
     out = member[target] * pieces.clash[piece]
     out_evidence = product(out, pieces.evidence)
     with_it = member[target] - out
@@ -182,7 +185,6 @@ def _moves(pieces: Pieces, division: Division, stale: np.ndarray) -> Moves:
     log_geometry = log_evidence(np.concatenate([with_evidence, back_evidence]))
     worth = np.maximum(pieces.value(np.concatenate([with_it, back]), log_geometry), 0.0)
     to, rest = worth[: len(piece)] - value[target], worth[len(piece) :] - value[source]
-    nobody = np.full(len(mine), -1)
     return Moves(
         np.concatenate([piece, mine, given]),
         np.concatenate([target, nobody, target[swap]]),

@@ -6,6 +6,8 @@ paper has no such stage: its networks know one camera each, and so its floor.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from residualpose.camera import Camera
@@ -46,71 +48,67 @@ def find_floor(surface_m: np.ndarray, grid_camera: Camera, trunks: np.ndarray) -
     trunks = trunks[np.isfinite(trunks).all(-1)]
     step = max(1, round((surface_m.size / _POINTS) ** 0.5))
     depth_m = surface_m[::step, ::step]
-    if not len(trunks) or not (depth_m > 0).any():
+    points = depth_m * _rays(grid_camera, depth_m.shape, step)
+    seen = points[:, depth_m > 0]
+    if not len(trunks) or not seen.size:
         return NO_FLOOR
-    grid = grid_camera
-    every = Camera(grid.fx / step, grid.fy / step, grid.cx / step, grid.cy / step)
-    points = _points(depth_m, every)
     down, height_m = _planes(points)
-    likely = (down @ trunks.T > _UPRIGHT).mean(1) >= 0.5
-    likely &= (np.abs(down[:, 0]) < _MOST_ROLL) & (height_m > _CAMERA_ABOVE_M)
-    down, height_m = down[likely], height_m[likely]
-    seen = points.reshape(-1, 3)[depth_m.ravel() > 0]
-    if not len(down):
+    likely = 2 * (trunks @ down > _UPRIGHT).sum(0) >= len(trunks)
+    likely &= (np.abs(down[0]) < _MOST_ROLL) & (height_m > _CAMERA_ABOVE_M)
+    chosen = np.flatnonzero(likely)
+    if not len(chosen):
         return NO_FLOOR
-    if len(down) > _PLANES:
-        chosen = np.linspace(0, len(down) - 1, _PLANES).astype(int)
-        down, height_m = down[chosen], height_m[chosen]
-    excess = down @ seen.T - height_m[:, None]
+    if len(chosen) > _PLANES:
+        chosen = chosen[np.arange(_PLANES) * (len(chosen) - 1) // (_PLANES - 1)]
+    down, height_m = down[:, chosen], height_m[chosen]
+    excess = down.T @ seen - height_m[:, None]
     # Counting by a product with ones: far faster than along an axis of flags.
-    ones = np.ones(len(seen), np.float32)
+    ones = np.ones(len(seen[0]), np.float32)
     below = (excess > _BELOW_M).astype(np.float32) @ ones
     near = (np.abs(excess, out=excess) < _NEAR_M).astype(np.float32) @ ones
     best = int((near - _BELOW_COSTS * below).argmax())
-    plane, on_it = np.append(down[best], height_m[best]), 0
+    plane = np.append(down[:, best], height_m[best])
     for _ in range(2):
-        near = np.abs(seen @ plane[:3] - plane[3]) < _NEAR_M
-        on_it = near.sum()
-        if on_it < _LEAST_SHARE * len(seen):
+        on_it = seen[:, np.abs(plane[:3] @ seen - plane[3]) < _NEAR_M]
+        if len(on_it[0]) < _LEAST_SHARE * len(seen[0]):
             return NO_FLOOR
-        plane = _fitted(seen[near])
+        plane = _fitted(on_it)
     return plane.astype(np.float32)
 
 
-def _points(depth_m: np.ndarray, camera: Camera) -> np.ndarray:
-    """(h, w, 3) points of a grid, camera frame."""
-    height, width = depth_m.shape
-    slope_x = ((np.arange(width) - camera.cx) / camera.fx).astype(np.float32)
-    slope_y = ((np.arange(height) - camera.cy) / camera.fy).astype(np.float32)
-    return np.stack([depth_m * slope_x, depth_m * slope_y[:, None], depth_m], axis=-1)
+@lru_cache(maxsize=8)
+def _rays(camera: Camera, shape: tuple[int, int], step: int) -> np.ndarray:
+    """(3, h, w) points at 1 m of every so many pixels, camera frame."""
+    y, x = np.indices(shape, np.float32) * step
+    rays = np.array([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy, np.ones(shape)])
+    return rays.astype(np.float32)
 
 
 def _planes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Planes (N, 3), (N,) through corners of small squares of the grid, as in `find_floor`."""
-    baseline = max(1, round(_BASELINE * (points.shape[0] * points.shape[1]) ** 0.5))
-    corner, right, under = (
-        points[: -baseline or None, : -baseline or None],
-        points[: -baseline or None, baseline:],
-        points[baseline:, : -baseline or None],
+    """Planes (3, N), (N,) through corners of small squares of a (3, h, w) grid."""
+    height, width = points.shape[1:]
+    baseline = max(1, round(_BASELINE * (height * width) ** 0.5))
+    corner = points[:, : -baseline or None, : -baseline or None]
+    right, under = (
+        points[:, : -baseline or None, baseline:],
+        points[:, baseline:, : -baseline or None],
     )
-    all_seen = (corner[..., 2] > 0) & (right[..., 2] > 0) & (under[..., 2] > 0)
-    corner = corner[all_seen]
-    a, b = right[all_seen] - corner, under[all_seen] - corner
-    normal = np.stack([
-        a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
-        a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
-        a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
-    ], axis=-1)  # fmt: skip
-    normal /= np.maximum(np.sqrt((normal * normal).sum(-1, keepdims=True)), 1e-9)
-    distance_m = (normal * corner).sum(-1)
-    away = np.where(distance_m < 0, np.float32(-1), np.float32(1))
-    return normal * away[:, None], distance_m * away
+    all_seen = (corner[2] > 0) & (right[2] > 0) & (under[2] > 0)
+    corner = corner[:, all_seen]
+    a, b = right[:, all_seen] - corner, under[:, all_seen] - corner
+    following, last = [1, 2, 0], [2, 0, 1]
+    normal = a[following] * b[last] - a[last] * b[following]
+    normal /= np.maximum(np.sqrt((normal * normal).sum(0)), 1e-9)
+    distance_m = (normal * corner).sum(0)
+    away = np.copysign(np.float32(1), distance_m)
+    return normal * away, distance_m * away
 
 
 def _fitted(points_m: np.ndarray) -> np.ndarray:
-    """(4,) least squares plane of (N, 3) points."""
-    middle = points_m.mean(0)
-    about = (points_m - middle).astype(np.float64)
-    normal = np.linalg.eigh(about.T @ about)[1][:, 0]
-    distance_m = float(normal @ middle)
-    return np.append(normal, distance_m) * (1.0 if distance_m >= 0 else -1.0)
+    """(4,) least squares plane of (3, N) points."""
+    points_m = points_m.astype(np.float64)
+    middle = points_m.sum(1) / len(points_m[0])
+    about = points_m - middle[:, None]
+    normal = np.linalg.eigh(about @ about.T)[1][:, 0]
+    distance_m = normal @ middle
+    return np.append(normal, distance_m) * np.copysign(1.0, distance_m)

@@ -28,7 +28,7 @@ from residualpose.skeleton import ITOP15
 
 _JOINTS = len(ITOP15.joints)
 _FIELDS = 2 * len(ITOP15.limbs)
-_CERTAIN, _LEAD = 0.35, 0.3
+_CERTAIN, _LEAD = 0.25, 0.1
 """A limb is certain from this agreement on, and if it leads its rivals by that much."""
 _MIN_JOINTS = 3
 _TWINS = np.array([(joint, twin) for joint, twin in enumerate(ITOP15.mirror) if joint != twin])

@@ -11,9 +11,14 @@ import numpy as np
 
 from residualpose.errors import ResidualPoseError
 from residualpose.pipeline.normalise import NetworkInput
+from residualpose.skeleton import ITOP15
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+_JOINTS, _FIELDS = len(ITOP15.joints), 2 * len(ITOP15.limbs)
+_ROWS = slice(_JOINTS), slice(_JOINTS, _JOINTS + _FIELDS), slice(_JOINTS + _FIELDS, None)
+"""Part maps, limb fields and offsets in the one array that the network writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +56,28 @@ def start_session(path: Path, threads: int | None = None) -> InferenceSession:
 
 
 class MapsModel:
-    """The exported 2D network of a model folder."""
+    """The exported 2D network of a model folder.
+
+    Raises:
+        ResidualPoseError: the file is missing, or is of another version.
+    """
 
     def __init__(self, path: Path, stride: int, threads: int | None = None) -> None:
         self._session = start_session(path, threads)
+        found = [output.name for output in self._session.get_outputs()]
+        if found != ["maps"]:
+            raise ResidualPoseError(
+                f"{path}: expected a network that writes maps in one piece, found one that writes "
+                f"{', '.join(found)}: it is of another version of this package; export it again "
+                "with residualpose export"
+            )
         self.stride = stride
 
     def __call__(self, view: NetworkInput) -> Maps:
         """Run the network on one normalised frame."""
-        outputs = self._session.run(None, {"depth_m": view.depth_m[None, None]})
-        part_maps, limb_fields, offset_m = (np.asarray(o)[0] for o in outputs)
-        return Maps(part_maps, limb_fields, offset_m, self.stride)
+        (maps,) = self._session.run(None, {"depth_m": view.depth_m[None, None]})
+        parts, fields, offsets = (np.asarray(maps)[0, rows] for rows in _ROWS)
+        return Maps(parts, fields, offsets, self.stride)
 
 
 def surface_of(view: NetworkInput, stride: int) -> np.ndarray:

@@ -21,11 +21,15 @@ _MIRRORED_LOG_ODDS = -4.0
 _TRUNK_LOG_ODDS = -2.0
 
 
-def _first_finite(*candidates: np.ndarray) -> np.ndarray:
-    """The first of several (N, 3) estimates that is not NaN, row by row."""
+_RIGHT, _LEFT = [R_SHOULDER, R_HIP], [L_SHOULDER, L_HIP]
+_MIDDLE, _INSTEAD = [NECK, TORSO], [TORSO, NECK]
+
+
+def _first_known(*candidates: np.ndarray) -> np.ndarray:
+    """The first of several (..., 3) estimates that is known, vector by vector; others are NaN."""
     result = candidates[0]
     for candidate in candidates[1:]:
-        result = np.where(np.isnan(result).any(-1, keepdims=True), candidate, result)
+        result = np.where(np.isnan(result[..., :1]), candidate, result)
     return result
 
 
@@ -36,24 +40,19 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 def leftwards(joints_m: np.ndarray) -> np.ndarray:
     """Right-to-left vector of the trunk, (N, 15, 3) -> (N, 3); NaN where nothing tells."""
-    neck = _first_finite(joints_m[:, NECK], joints_m[:, TORSO])
-    torso = _first_finite(joints_m[:, TORSO], joints_m[:, NECK])
-    pairs = []
-    for right, left, middle in ((R_SHOULDER, L_SHOULDER, neck), (R_HIP, L_HIP, torso)):
-        r, le = joints_m[:, right], joints_m[:, left]
-        pairs.append(_first_finite(le - r, 2 * (le - middle), 2 * (middle - r)))
-    known = ~np.isnan(pairs[0]).any(-1) | ~np.isnan(pairs[1]).any(-1)
-    total = np.nan_to_num(pairs[0]) + np.nan_to_num(pairs[1])
-    return np.where(known[:, None], total, np.nan)
+    right, left = joints_m[:, _RIGHT], joints_m[:, _LEFT]  # (N, 2, 3): shoulders, hips
+    middle = _first_known(joints_m[:, _MIDDLE], joints_m[:, _INSTEAD])
+    across = _first_known(left - right, 2 * (left - middle), 2 * (middle - right))
+    known = ~np.isnan(across[..., :1])
+    return np.where(known.any(1), np.where(known, across, 0.0).sum(1), np.nan)
 
 
 def trunk_down(joints_m: np.ndarray) -> np.ndarray:
     """Unit direction from the upper to the lower trunk, (N, 15, 3) -> (N, 3); NaN if unknown."""
-    shoulders = (joints_m[:, R_SHOULDER] + joints_m[:, L_SHOULDER]) / 2
-    hips = (joints_m[:, R_HIP] + joints_m[:, L_HIP]) / 2
-    upper = _first_finite(joints_m[:, NECK], shoulders)
-    lower = _first_finite(hips, joints_m[:, TORSO])
-    return _unit(_first_finite(lower - upper, joints_m[:, TORSO] - upper))
+    shoulders, hips = ((joints_m[:, _RIGHT] + joints_m[:, _LEFT]) / 2).swapaxes(0, 1)
+    torso = joints_m[:, TORSO]
+    upper = _first_known(joints_m[:, NECK], shoulders)
+    return _unit(_first_known(hips, torso) - upper)
 
 
 def upright_frame(joints_m: np.ndarray, down: np.ndarray) -> np.ndarray:

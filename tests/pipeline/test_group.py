@@ -261,6 +261,15 @@ def test_depth_keeps_pieces_at_different_distances_apart() -> None:
     assert not together.any()
 
 
+@pytest.mark.parametrize(("size", "people"), [(1.0, 1), (0.5, 1), (0.3, 0)])
+def test_a_child_is_somebody_and_a_doll_is_nobody(size: float, people: int) -> None:
+    """The image is the same: only depth tells who is that small."""
+    figure = place(stick_figure(np.random.default_rng(4), 0.3), 0, 3.0)
+    maps, fields = draw(project(figure)[None], without(1))
+    peaks = find_peaks(maps)
+    assert len(group(peaks, fields, size * figure[peaks.joint])) == people
+
+
 def test_a_true_hand_whose_pixel_shows_the_background_is_kept() -> None:
     joints_m = place(stick_figure(np.random.default_rng(9), 0.0), 0.0, 3.0)
     maps, fields = draw(project(joints_m)[None], without(1))

@@ -45,6 +45,8 @@ _LIMBS = np.array(
         [-0.10, 0.60, -0.50, 0.70, 0.25],
     ]
 )
+LIMB_LENGTHS_M = _LIMBS[:, 4]
+"""(14,) a grown person's, in the order of ITOP15.limbs."""
 _TREE_ORDER = (0, 1, 5, 11, 2, 8, 3, 9, 4, 10, 6, 12, 7, 13)
 _THIGHS = [3, 9]
 

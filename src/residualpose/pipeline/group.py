@@ -13,7 +13,7 @@ import numpy as np
 
 from residualpose.errors import ResidualPoseError
 from residualpose.pipeline.assemble import assemble
-from residualpose.pipeline.body_evidence import evidence_rows
+from residualpose.pipeline.body_evidence import LIMB_LENGTHS_M, evidence_rows
 from residualpose.pipeline.limb_odds import (
     LimbPairs,
     between,
@@ -31,6 +31,10 @@ _FIELDS = 2 * len(ITOP15.limbs)
 _CERTAIN, _LEAD = 0.25, 0.1
 """A limb is certain from this agreement on, and if it leads its rivals by that much."""
 _MIN_JOINTS = 3
+_DOLL = 0.4
+"""Whose limbs are mostly shorter than this part of a grown person's is nobody: a child of one year
+has longer ones."""
+_LIMB_ENDS = ITOP15.limb_array.T
 _TWINS = np.array([(joint, twin) for joint, twin in enumerate(ITOP15.mirror) if joint != twin])
 """Each joint of a side and its partner of the other."""
 _SHADOW_ODDS, _SHADOW_REACH = 4.0, 0.015
@@ -178,7 +182,9 @@ def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
     owned = np.flatnonzero(owner >= 0)
     index = np.full((owner.max(initial=-1) + 1, _JOINTS), -1, dtype=np.int64)
     index[owner[owned], peaks.joint[owned]] = owned
-    index = index[(index >= 0).sum(axis=1) >= _MIN_JOINTS]
+    seen = index >= 0
+    joints_m = np.where(seen[..., None], points_m[index], np.nan)
+    index = index[(seen.sum(axis=1) >= _MIN_JOINTS) & ~_dolls(joints_m)]
     if not len(index):
         return _nobody()
     score = np.where(index >= 0, peaks.score[index], 0.0)
@@ -192,6 +198,13 @@ def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
         index, score, person_score = index[keep], score[keep], person_score[keep]
         joints_px = joints_px[keep]
     return People2D(joints_px, score, person_score, index)
+
+
+def _dolls(joints_m: np.ndarray) -> np.ndarray:
+    """(P,) True where most limbs of (P, 15, 3) joints, NaN unknown, are too short for a person's."""
+    along_m = joints_m[:, _LIMB_ENDS[1]] - joints_m[:, _LIMB_ENDS[0]]
+    size = np.sqrt((along_m * along_m).sum(axis=-1)) / LIMB_LENGTHS_M
+    return 2 * (size < _DOLL).sum(axis=1) > (size >= 0).sum(axis=1)
 
 
 def _nobody() -> People2D:

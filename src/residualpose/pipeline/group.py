@@ -201,7 +201,7 @@ def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
 
 
 def _dolls(joints_m: np.ndarray) -> np.ndarray:
-    """(P,) True where most limbs of (P, 15, 3) joints, NaN unknown, are too short for a person's."""
+    """(P,) True where most limbs of (P, 15, 3) joints, NaN unknown, are too short for anybody."""
     along_m = joints_m[:, _LIMB_ENDS[1]] - joints_m[:, _LIMB_ENDS[0]]
     size = np.sqrt((along_m * along_m).sum(axis=-1)) / LIMB_LENGTHS_M
     return 2 * (size < _DOLL).sum(axis=1) > (size >= 0).sum(axis=1)

@@ -22,6 +22,7 @@ from residualpose.pipeline.limb_odds import (
     metres_per_px,
     out_of_reach,
 )
+from residualpose.pipeline.limb_paths import LIMB_FROM, LIMB_TO
 from residualpose.pipeline.peaks import Peaks, find_peaks
 from residualpose.pipeline.pieces import Pieces, product, united
 from residualpose.skeleton import ITOP15
@@ -34,7 +35,6 @@ _MIN_JOINTS = 3
 _DOLL = 0.4
 """Whose limbs are mostly shorter than this part of a grown person's is nobody: a child of one year
 has longer ones."""
-_LIMB_ENDS = ITOP15.limb_array.T
 _TWINS = np.array([(joint, twin) for joint, twin in enumerate(ITOP15.mirror) if joint != twin])
 """Each joint of a side and its partner of the other."""
 _SHADOW_ODDS, _SHADOW_REACH = 4.0, 0.015
@@ -182,19 +182,19 @@ def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
     owned = np.flatnonzero(owner >= 0)
     index = np.full((owner.max(initial=-1) + 1, _JOINTS), -1, dtype=np.int64)
     index[owner[owned], peaks.joint[owned]] = owned
-    seen = index >= 0
-    joints_m = np.where(seen[..., None], points_m[index], np.nan)
-    index = index[(seen.sum(axis=1) >= _MIN_JOINTS) & ~_dolls(joints_m)]
-    if not len(index):
+    index = index[(index >= 0).sum(axis=1) >= _MIN_JOINTS]
+    joints_m = np.where((index >= 0)[..., None], points_m[index], np.nan)
+    real = ~_dolls(joints_m)
+    if not real.any():
         return _nobody()
+    index, joints_m = index[real], joints_m[real]
     score = np.where(index >= 0, peaks.score[index], 0.0)
     person_score = score.mean(axis=1)
     order = np.argsort(-person_score, kind="stable")
     index, score, person_score = index[order], score[order], person_score[order]
-    seen = (index >= 0)[..., None]
-    joints_px = np.where(seen, peaks.xy_px[index], np.nan)
+    joints_px = np.where((index >= 0)[..., None], peaks.xy_px[index], np.nan)
     if len(index) > 1:
-        keep = _not_covered(joints_px, np.where(seen, points_m[index], np.nan))
+        keep = _not_covered(joints_px, joints_m[order])
         index, score, person_score = index[keep], score[keep], person_score[keep]
         joints_px = joints_px[keep]
     return People2D(joints_px, score, person_score, index)
@@ -202,7 +202,7 @@ def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
 
 def _dolls(joints_m: np.ndarray) -> np.ndarray:
     """(P,) True where most limbs of (P, 15, 3) joints, NaN unknown, are too short for anybody."""
-    along_m = joints_m[:, _LIMB_ENDS[1]] - joints_m[:, _LIMB_ENDS[0]]
+    along_m = joints_m[:, LIMB_TO] - joints_m[:, LIMB_FROM]
     size = np.sqrt((along_m * along_m).sum(axis=-1)) / LIMB_LENGTHS_M
     return 2 * (size < _DOLL).sum(axis=1) > (size >= 0).sum(axis=1)
 

@@ -7,6 +7,7 @@ is also held by both of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +42,10 @@ def limb_features(joints_m: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _Gains:
-    """What conditioning on one set of seen features needs, for each of the K Gaussians."""
+    """What conditioning on one set of seen features needs, for each of the K Gaussians.
+
+    Matrices (K, 56, 56) of all features; 0 where a row or a column has no part in it.
+    """
 
     precision: np.ndarray
     log_norm: np.ndarray
@@ -133,16 +137,19 @@ class LimbPrior:
         features = limb_features(joints[:, None] @ axes)
         count = seen.sum(axis=1)
         to_fill = (count >= 2) & (count < JOINTS) & (log_odds > -np.inf).any(axis=1)
-        for person in np.flatnonzero(to_fill):
-            missing, may = ~seen[person], log_odds[person] > -np.inf
-            best, log_weight = self._likeliest(features[person, may], log_odds[person, may])
-            to_camera = axes[person, may][best]
-            mean, of_features = self._condition(features[person, may][best], log_weight)
+        people = np.flatnonzero(to_fill)
+        if len(people):
+            best, log_weight = self._likeliest(features[people], log_odds[people])
+            to_camera = axes[people, best]
+            mean, of_features = self._condition(features[people, best], log_weight)
             placed, placed_covariance = _place(
-                joints[person] @ to_camera, seen[person], mean, of_features
+                joints[people] @ to_camera, seen[people], mean, of_features
             )
-            joints[person, missing] = placed @ to_camera.T
-            covariance[person, missing] = to_camera @ placed_covariance @ to_camera.T
+            from_camera, missing = to_camera.swapaxes(-1, -2), ~seen[people]
+            placed = placed @ from_camera
+            turned = to_camera[:, None] @ placed_covariance @ from_camera[:, None]
+            joints[people] = np.where(missing[..., None], placed, joints[people])
+            covariance[people] = np.where(missing[..., None, None], turned, covariance[people])
         return joints.reshape(shape), covariance.reshape(*shape, 3)
 
     def length_statistics(self) -> tuple[np.ndarray, np.ndarray]:
@@ -162,142 +169,163 @@ class LimbPrior:
             return frame_hypotheses(joints_m)
         return np.tile(np.eye(3), (len(joints_m), 1, 1, 1)), np.zeros((len(joints_m), 1))
 
-    def _likeliest(self, features: np.ndarray, log_odds: np.ndarray) -> tuple[int, np.ndarray]:
-        """In which of H axes one person's limbs are likeliest.
+    def _likeliest(
+        self, features: np.ndarray, log_odds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """In which of H axes each of P people's limbs are likeliest.
 
         Args:
-            features: (H, 14, 4) in each.
-            log_odds: (H,) of each.
+            features: (P, H, 14, 4) in each; the same ones known wherever the odds are not -inf.
+            log_odds: (P, H) of each.
 
         Returns:
-            Which, and the log likelihood (K,) of each Gaussian there.
+            Which (P,), and the log likelihood (P, K) of each Gaussian there.
         """
-        log_likelihood = self._log_likelihood(features)
-        best = int(np.argmax(np.logaddexp.reduce(log_likelihood, axis=1) + log_odds))
-        return best, log_likelihood[best]
+        flat = features.reshape(*log_odds.shape, FEATURES)
+        r = flat[:, None] - self.mean[:, None]
+        r[np.isnan(r)] = 0.0
+        weighed, log_norm = np.empty_like(r), np.empty((len(r), len(self.weights)))
+        for person, gains in enumerate(self._gains_of(flat)):
+            np.matmul(r[person], gains.precision, out=weighed[person])
+            log_norm[person] = gains.log_norm
+        log_likelihood = log_norm[..., None] - 0.5 * (weighed * r).sum(-1)
+        may = log_odds > -np.inf
+        total = np.logaddexp.reduce(log_likelihood, axis=1) + log_odds
+        best = np.where(may, total, -np.inf).argmax(axis=1)
+        return best, log_likelihood[np.arange(len(best)), :, best]
+
+    def _gains_of(self, flat: np.ndarray) -> list[_Gains]:
+        """What conditioning on the known features of (P, H, 56) needs, for each person."""
+        return [self._gains(known) for known in ~np.isnan(flat).all(axis=1)]
 
     def _gains(self, known: np.ndarray) -> _Gains:
         """Gains for a mask (56,) of known features, computed once per pattern."""
         key = known.tobytes()
         gains = self._cache.get(key)
         if gains is None:
-            noise = np.tile(np.array([self.direction_sd] * 3 + [self.length_sd_m]) ** 2, LIMBS)
-            rows, rest = self.covariance[:, known], self.covariance[:, ~known]
-            observed = rows[:, :, known] + np.diag(noise[known])
-            precision = np.linalg.inv(observed)
-            gain = rest[:, :, known] @ precision
-            posterior = rest[:, :, ~known] - gain @ rows[:, :, ~known]
-            log_norm = np.log(self.weights) - 0.5 * np.linalg.slogdet(observed)[1]
-            gains = _Gains(precision, log_norm, gain, posterior)
+            gains = self._new_gains(known)
             # Other threads may look here and add at the same time: nothing is taken for granted.
             for oldest in tuple(self._cache)[: 1 - _CACHED_PATTERNS]:
                 self._cache.pop(oldest, None)
             self._cache[key] = gains
         return gains
 
-    def _log_likelihood(self, features: np.ndarray) -> np.ndarray:
-        """Log of weight x density of the known features, up to a constant.
-
-        Args:
-            features: (H, 14, 4), the same ones known in all.
-
-        Returns:
-            (H, K).
-        """
-        flat = features.reshape(len(features), FEATURES)
-        known = ~np.isnan(flat[0])
-        gains = self._gains(known)
-        r = flat[:, known] - self.mean[:, None, known]
-        return gains.log_norm - 0.5 * ((r @ gains.precision) * r).sum(-1).T
+    def _new_gains(self, known: np.ndarray) -> _Gains:
+        noise = np.tile(np.array([self.direction_sd] * 3 + [self.length_sd_m]) ** 2, LIMBS)
+        there, gone = np.flatnonzero(known), np.flatnonzero(~known)
+        rows, rest = self.covariance[:, known], self.covariance[:, ~known]
+        observed = rows[:, :, known] + np.diag(noise[known])
+        inverse = np.linalg.inv(observed)
+        held = rest[:, :, known] @ inverse
+        log_norm = np.log(self.weights) - 0.5 * np.linalg.slogdet(observed)[1]
+        precision, gain, posterior = np.zeros((3, *self.covariance.shape))
+        precision[:, there[:, None], there] = inverse
+        gain[:, there[:, None], gone] = held.swapaxes(-1, -2)
+        posterior[:, gone[:, None], gone] = rest[:, :, ~known] - held @ rows[:, :, ~known]
+        return _Gains(precision, log_norm, gain, posterior)
 
     def _condition(
         self, features: np.ndarray, log_weight: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (56,) and covariance (56, 56) of all features given the known ones.
+        """Mean (P, 56) and covariance (P, 56, 56) of all features given the known ones.
 
         Args:
-            features: (14, 4), NaN unknown.
-            log_weight: (K,) log likelihood of what is known under each Gaussian.
+            features: (P, 14, 4), NaN unknown.
+            log_weight: (P, K) log likelihood of what is known under each Gaussian.
         """
-        flat = features.ravel()
+        flat = features.reshape(len(features), FEATURES)
         known = ~np.isnan(flat)
-        gains = self._gains(known)
-        weight = np.exp(log_weight - log_weight.max())
-        weight /= weight.sum()
-        shift = gains.gain @ (flat[known] - self.mean[:, known])[:, :, None]
-        means = self.mean[:, ~known] + shift[:, :, 0]
-        mean = flat.copy()
-        mean[~known] = weight @ means
-        spread = means - mean[~known]
-        within = weight @ gains.covariance.reshape(len(weight), -1)
-        covariance = np.zeros((FEATURES, FEATURES))
-        unknown = np.flatnonzero(~known)
-        covariance[unknown[:, None], unknown] = (
-            within.reshape(len(unknown), -1) + (weight[:, None] * spread).T @ spread
-        )
+        weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+        weight /= weight.sum(axis=1, keepdims=True)
+        r = np.where(known[:, None], flat[:, None] - self.mean, 0.0)
+        means, covariance = np.empty_like(r), np.empty((*flat.shape, FEATURES))
+        for person, gains in enumerate(self._gains_of(flat[:, None])):
+            means[person] = (r[person][:, None] @ gains.gain)[:, 0]
+            within = weight[person] @ gains.covariance.reshape(len(self.weights), -1)
+            covariance[person] = within.reshape(FEATURES, FEATURES)
+        means += self.mean
+        mean = np.where(known, flat, (weight[..., None] * means).sum(axis=1))
+        spread = np.where(known[:, None], 0.0, means - mean[:, None])
+        covariance += (weight[..., None] * spread).swapaxes(-1, -2) @ spread
         return mean, covariance
 
 
 def _place(
     joints_m: np.ndarray, seen: np.ndarray, mean: np.ndarray, covariance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The M missing joints (M, 3) and their covariances (M, 3, 3), in the prior's axes.
+    """All joints (P, 15, 3) of P people and their covariances (P, 15, 3, 3), in the prior's axes.
 
     Args:
-        joints_m: (15, 3) in those axes.
-        seen: (15,) which of them are.
-        mean: (56,) of all features given the seen joints.
-        covariance: (56, 56) of these.
+        joints_m: (P, 15, 3) in those axes.
+        seen: (P, 15) which of them are.
+        mean: (P, 56) of all features given the seen joints.
+        covariance: (P, 56, 56) of these.
     """
-    paths = limb_paths(seen)
-    if len(paths.loop):
+    paths = [limb_paths(mask) for mask in seen]
+    if any(len(way.loop) for way in paths):
         mean, covariance = _close_loops(mean, covariance, joints_m, paths)
-    limbs = mean.reshape(LIMBS, 4).copy()
-    norm = np.linalg.norm(limbs[:, :3], axis=-1, keepdims=True)
-    limbs[:, :3] /= np.maximum(norm, 1e-6)
-    limbs[:, 3] = np.maximum(limbs[:, 3], 0.0)
-    path = paths.path[~seen]
-    placed = joints_m[paths.root[~seen]] + path @ (limbs[:, :3] * limbs[:, 3:])
+    limbs = mean.reshape(-1, LIMBS, 4).copy()
+    norm = np.sqrt((limbs[..., :3] * limbs[..., :3]).sum(axis=-1, keepdims=True))
+    limbs[..., :3] /= np.maximum(norm, 1e-6)
+    limbs[..., 3] = np.maximum(limbs[..., 3], 0.0)
+    path, root = np.array([way.path for way in paths]), np.array([way.root for way in paths])
+    hung_from = joints_m[np.arange(len(root))[:, None], root]
+    placed = hung_from + path @ (limbs[..., :3] * limbs[..., 3:])
     jacobian = _sum_jacobian(path, limbs)
-    return placed, jacobian @ covariance @ jacobian.transpose(0, 2, 1)
+    return placed, jacobian @ covariance[:, None] @ jacobian.swapaxes(-1, -2)
 
 
 def _sum_jacobian(signs: np.ndarray, limbs: np.ndarray) -> np.ndarray:
-    """Derivative of sums of signed limb vectors by features: (N, 14), (14, 4) -> (N, 3, 56)."""
-    block = np.zeros((LIMBS, 3, 4))
-    block[:, [0, 1, 2], [0, 1, 2]] = limbs[:, 3:]
-    block[:, :, 3] = limbs[:, :3]
-    columns = signs[:, None, :, None] * block.transpose(1, 0, 2)
-    return columns.reshape(len(signs), 3, FEATURES)
+    """Derivative of sums of signed limb vectors by features, of P people.
+
+    (P, N, 14) signs and (P, 14, 4) limbs to (P, N, 3, 56).
+    """
+    block = np.zeros((len(limbs), 3, LIMBS, 4))
+    block[:, [0, 1, 2], :, [0, 1, 2]] = limbs[..., 3]
+    block[..., 3] = limbs[..., :3].swapaxes(1, 2)
+    columns = signs[:, :, None, :, None] * block[:, None]
+    return columns.reshape(*signs.shape[:2], 3, FEATURES)
 
 
 def _close_loops(
-    mean: np.ndarray, covariance: np.ndarray, joints_m: np.ndarray, paths: LimbPaths
+    mean: np.ndarray, covariance: np.ndarray, joints_m: np.ndarray, paths: Sequence[LimbPaths]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Condition on limb walks between two seen joints: their sum is known, their units are one.
 
-    An iterated extended Kalman update, because the sum is a product of direction and length.
+    An iterated extended Kalman update, because the sum is a product of direction and length. People
+    with fewer walks than others have rows of zeros, which tell nothing.
     """
-    ends = joints_m[paths.loop_ends]
-    target = (ends[:, 1] - ends[:, 0]).ravel()
-    walked = np.flatnonzero(np.abs(paths.loop).sum(0))
-    unit_rows = np.arange(len(walked))
-    noise = np.diag(np.repeat([_LOOP_SD_M**2, _UNIT_SD**2], [len(target), len(walked)]))
-    state, gain, jacobian = mean, np.empty(0), np.empty(0)
+    most = max(len(way.loop) for way in paths)
+    loop, target = np.zeros((len(paths), most, LIMBS)), np.zeros((len(paths), most, 3))
+    for person, way in enumerate(paths):
+        start, end = joints_m[person, way.loop_ends.T]
+        loop[person, : len(way.loop)] = way.loop
+        target[person, : len(way.loop)] = end - start
+    target = target.reshape(len(paths), -1)
+    walked = np.abs(loop).sum(axis=1) > 0
+    limb = np.flatnonzero(walked.any(axis=0))
+    row = np.arange(len(limb))
+    noise = np.diag(np.repeat([_LOOP_SD_M**2, _UNIT_SD**2], [3 * most, len(limb)]))
+    jacobian = np.zeros((len(paths), 3 * most + len(limb), FEATURES))
+    units = jacobian[:, 3 * most :].reshape(len(paths), len(limb), LIMBS, 4)
+    state, across, spread = mean, np.empty(0), np.empty(0)
     for _ in range(_LOOP_ROUNDS):
-        limbs = state.reshape(LIMBS, 4)
-        direction = limbs[walked, :3]
+        limbs = state.reshape(-1, LIMBS, 4)
+        direction = limbs[:, limb, :3]
         norm = np.maximum(np.sqrt((direction * direction).sum(axis=-1)), 1e-6)
-        units = np.zeros((len(walked), LIMBS, 4))
-        units[unit_rows, walked, :3] = direction / norm[:, None]
-        sums = (paths.loop @ (limbs[:, :3] * limbs[:, 3:])).ravel()
-        jacobian = np.concatenate(
-            [_sum_jacobian(paths.loop, limbs).reshape(-1, FEATURES), units.reshape(-1, FEATURES)]
+        counted = walked[:, limb]
+        units[:, row, limb, :3] = direction * (counted / norm)[..., None]
+        sums = loop @ (limbs[..., :3] * limbs[..., 3:])
+        jacobian[:, : 3 * most] = _sum_jacobian(loop, limbs).reshape(len(paths), -1, FEATURES)
+        residual = np.concatenate(
+            [target - sums.reshape(target.shape), counted * (1.0 - norm)], axis=1
         )
-        residual = np.concatenate([target - sums, 1.0 - norm]) - jacobian @ (mean - state)
-        gain = np.linalg.solve(jacobian @ covariance @ jacobian.T + noise, jacobian @ covariance).T
-        state = mean + gain @ residual
-    return state, covariance - gain @ jacobian @ covariance
+        residual -= (jacobian @ (mean - state)[..., None])[..., 0]
+        across = jacobian @ covariance
+        spread = across @ jacobian.swapaxes(-1, -2) + noise
+        weight = np.linalg.solve(spread, residual[..., None])
+        state = mean + (weight.swapaxes(-1, -2) @ across)[:, 0]
+    return state, covariance - across.swapaxes(-1, -2) @ np.linalg.solve(spread, across)
 
 
 def _load_array(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from residualpose import Camera, DepthFrame, Origin, PoseEstimator, Poses, UsageError, estimator
 from residualpose.conventions import CONVENTIONS, to_convention
 from residualpose.model import WEIGHTS
+from residualpose.pipeline.closer import Closer, closer_look
 from residualpose.pipeline.maps import Maps
 from residualpose.pipeline.normalise import NetworkInput
 from residualpose.skeleton import R_HAND
@@ -26,6 +28,9 @@ Estimate = Callable[..., PoseEstimator]
 class PerfectMaps:
     """Writes the training targets of the known people, less some joints."""
 
+    nearer_m = 0.0
+    """How much nearer the surfaces of the next view are than they seem."""
+
     def __init__(self, people_m: np.ndarray, missed: tuple[int, ...] = ()) -> None:
         self.people_m, self.missed = people_m, list(missed)
 
@@ -35,8 +40,10 @@ class PerfectMaps:
         from residualpose.learning.targets import make_targets
 
         camera = view.camera
+        z = self.people_m[..., 2:]
+        moved_m = self.people_m * (z - self.nearer_m) / z  # along the rays
         targets = make_targets(
-            torch.tensor(self.people_m[None], dtype=torch.float32),
+            torch.tensor(moved_m[None], dtype=torch.float32),
             torch.ones(1, *self.people_m.shape[:2], dtype=torch.bool),
             torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]]),
             torch.from_numpy(view.depth_m)[None],
@@ -106,6 +113,58 @@ def well_seen(cast: Cast, count: int, scale: float = 1.0) -> list[RenderedFrame]
         if frame.visible.sum() >= 14 and frame.joints_m[..., 2].max() < 4.5:
             found.append(frame)
     return found
+
+
+def test_a_closer_look_finds_what_was_missed_far_away(
+    model: Path, tiny_cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from residualpose.learning.export import write_card
+
+    twice = tmp_path / "twice"
+    shutil.copytree(model, twice)
+    (twice / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
+    write_card(twice, "twice")
+    frame = next(f for f in well_seen(tiny_cast, 8, 2.0) if f.joints_m[..., 2].min() > 2.6)
+    missed = (R_HAND, R_HAND + 1, 13, 14)
+    first, closer = PerfectMaps(frame.joints_m, missed), PerfectMaps(frame.joints_m)
+    networks = {"maps.onnx": first, "closer.onnx": closer}
+    monkeypatch.setattr(estimator, "MapsModel", lambda path, *_: networks[path.name])
+
+    def looked(*arguments: Any) -> Closer | None:
+        look = closer_look(*arguments)
+        assert look is not None
+        closer.nearer_m = look.nearer_m
+        return look
+
+    monkeypatch.setattr(estimator, "closer_look", looked)
+    before = PoseEstimator(model)(frame.depth_m, frame.camera)
+    after = PoseEstimator(twice)(frame.depth_m, frame.camera)
+    assert len(before) == len(after) == 1 and closer.nearer_m > 0.5
+    assert (before.origin[0, list(missed)] == Origin.PRIOR).all()
+    assert (after.origin[0, list(missed)] == Origin.MEASURED).sum() >= 2
+    assert errors_m(after, frame)[0, list(missed)].max() < errors_m(before, frame).max()
+    assert np.median(errors_m(after, frame)) < 0.03
+    truth_px = frame.camera.project(frame.joints_m)
+    assert np.nanmedian(np.linalg.norm(after.joints_px - truth_px, axis=-1)) < 0.7
+
+
+def test_a_closer_look_that_finds_nobody_takes_nothing_away(
+    model: Path, tiny_cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from residualpose.learning.export import write_card
+
+    twice = tmp_path / "twice"
+    shutil.copytree(model, twice)
+    (twice / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
+    write_card(twice, "twice")
+    frame = next(f for f in well_seen(tiny_cast, 8, 2.0) if f.joints_m[..., 2].min() > 2.6)
+    networks = {
+        "maps.onnx": PerfectMaps(frame.joints_m), "closer.onnx": PerfectMaps(frame.joints_m + 9)
+    }  # fmt: skip
+    monkeypatch.setattr(estimator, "MapsModel", lambda path, *_: networks[path.name])
+    once, twice_seen = PoseEstimator(model), PoseEstimator(twice)
+    before, after = (e(frame.depth_m, frame.camera) for e in (once, twice_seen))
+    np.testing.assert_array_equal(before.joints_m, after.joints_m)
 
 
 def errors_m(poses: Poses, frame: RenderedFrame) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.model import WEIGHTS, ModelFolder, sha256_of
 
-FILES = ("maps.onnx", "prior.npz", "refiner.onnx")
+FILES = ("closer.onnx", "maps.onnx", "prior.npz", "refiner.onnx")
 
 
 @pytest.fixture
@@ -97,3 +97,11 @@ def test_a_card_may_not_point_out_of_its_folder(folder: Path) -> None:
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(ResidualPoseError):
         ModelFolder.open(folder)
+
+
+def test_closer_looks_are_of_a_network_of_their_own(folder: Path) -> None:
+    assert ModelFolder.open(folder).closer_path == folder / "closer.onnx"
+    card = json.loads((folder / "card.json").read_text())
+    del card["sha256"]["closer.onnx"]
+    (folder / "card.json").write_text(json.dumps(card))
+    assert ModelFolder.open(folder).closer_path is None

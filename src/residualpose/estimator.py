@@ -19,6 +19,7 @@ from residualpose.errors import UsageError
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
 from residualpose.pipeline.body_frame import trunk_down
+from residualpose.pipeline.closer import closer_look, same_person
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group
@@ -81,6 +82,27 @@ class Lifted:
     floor: np.ndarray = field(default_factory=NO_FLOOR.copy)
     """(4,) as `find_floor` returns it."""
 
+    def copy(self) -> Lifted:
+        """The same in memory of its own."""
+        return Lifted(*(getattr(self, name).copy() for name in Lifted.__slots__))
+
+    def put(self, person: int, closer: Lifted, row: int, corner_px: np.ndarray) -> None:
+        """Put in what a closer look has found of somebody: the joints that it has.
+
+        Args:
+            person: who of these people.
+            closer: the people of the closer look.
+            row: who of those it is.
+            corner_px: (2,) where the window's first pixel lies in the frame.
+        """
+        have = closer.origin[row] != _ABSENT
+        self.joints_px[person, have] = closer.joints_px[row, have] + corner_px
+        self.joints_m[person, have] = closer.joints_m[row, have]
+        self.joint_score[person, have] = closer.joint_score[row, have]
+        self.origin[person, have] = closer.origin[row, have]
+        self.covariance_m2[person, have] = closer.covariance_m2[row, have]
+        self.person_score[person] = closer.person_score[row]
+
 
 class Detector:
     """The stages up to lifting, which need no refiner: what a refiner is trained on."""
@@ -88,6 +110,8 @@ class Detector:
     def __init__(self, model: ModelFolder, threads: int | None = None) -> None:
         self._focal_px = model.focal_px
         self._maps = MapsModel(model.path / "maps.onnx", model.stride, threads)
+        closer = model.closer_path
+        self._closer = MapsModel(closer, model.stride, threads) if closer else None
 
     def __call__(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """What the 2D network saw, and the people in it with their depth."""
@@ -101,30 +125,57 @@ class Detector:
 
     def lift(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
         """The people in what was seen of a frame, with their depth."""
-        peaks = find_peaks(maps.part_maps)
-        grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
         surface_m = surface_of(view, maps.stride)
-        points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
-        people = settle_sides(group(peaks, maps.limb_fields, points.points_m), points.points_m)
-        index, absent = people.peak_index, people.peak_index < 0
-        found_px = frame.camera.project(grid_camera.rays(people.joints_px))
-        joints_px = np.where(absent[..., None], np.nan, found_px)
-        origin = np.where(absent, _ABSENT, _take(points.origin, index))
-        believed = (people.person_score >= MIN_PERSON_SCORE) & (
-            (origin == _MEASURED).sum(1) >= MIN_MEASURED
-        )
-        joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
-        covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
-        lifted_m = joints_m[believed].astype(np.float32)
-        return Lifted(
-            joints_px[believed].astype(np.float32),
-            lifted_m,
-            people.joint_score[believed].astype(np.float32),
-            people.person_score[believed],
-            origin[believed].astype(np.uint8),
-            covariance[believed].astype(np.float32),
-            find_floor(surface_m, grid_camera, trunk_down(lifted_m)),
-        )
+        people = self.look_closer(frame, _grouped(frame, view, maps, surface_m))
+        grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
+        floor = find_floor(surface_m, grid_camera, trunk_down(people.joints_m))
+        return replace(people, floor=floor)
+
+    def at_first_sight(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
+        """The people before closer looks, without the floor."""
+        return _grouped(frame, view, maps, surface_of(view, maps.stride))
+
+    def look_closer(self, frame: DepthFrame, people: Lifted) -> Lifted:
+        """The people, those far away as a closer look shows them, if the model has closer looks."""
+        if self._closer is None:
+            return people
+        people = people.copy()
+        for person, joints_m in enumerate(people.joints_m):
+            look = closer_look(frame, joints_m, self._focal_px)
+            if look is None:
+                continue
+            view, shown = look.shown()
+            maps = self._closer(shown)
+            found = _grouped(look.frame, view, maps, surface_of(view, maps.stride))
+            row = same_person(joints_m, found.joints_m)
+            if row is not None:
+                people.put(person, found, row, look.corner_px)
+        return people
+
+
+def _grouped(frame: DepthFrame, view: NetworkInput, maps: Maps, surface_m: np.ndarray) -> Lifted:
+    """The people in maps of a frame, with the depth of the (h, w) surface; no floor."""
+    peaks = find_peaks(maps.part_maps)
+    grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
+    points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
+    people = settle_sides(group(peaks, maps.limb_fields, points.points_m), points.points_m)
+    index, absent = people.peak_index, people.peak_index < 0
+    found_px = frame.camera.project(grid_camera.rays(people.joints_px))
+    joints_px = np.where(absent[..., None], np.nan, found_px)
+    origin = np.where(absent, _ABSENT, _take(points.origin, index))
+    believed = (people.person_score >= MIN_PERSON_SCORE) & (
+        (origin == _MEASURED).sum(1) >= MIN_MEASURED
+    )
+    joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
+    covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
+    return Lifted(
+        joints_px[believed].astype(np.float32),
+        joints_m[believed].astype(np.float32),
+        people.joint_score[believed].astype(np.float32),
+        people.person_score[believed],
+        origin[believed].astype(np.uint8),
+        covariance[believed].astype(np.float32),
+    )
 
 
 class PoseEstimator:

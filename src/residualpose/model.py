@@ -4,6 +4,7 @@ card.json     name, focal_px, stride, summary, training, scores, sha256 of each 
               name or described, where it is not itop15; architecture where it is "released", whose
               files released_folder.py describes
 maps.onnx     depth -> part maps, limb fields, offsets
+closer.onnx   the same for closer looks at people far away; a model without it looks once
 prior.npz     limb prior
 refiner.onnx  completed people -> residuals; not there yet while it is being trained
 """
@@ -23,7 +24,7 @@ from residualpose.skeleton import ITOP15, Skeleton
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "base"
 FILES = ("maps.onnx", "prior.npz")
-REFINER = "refiner.onnx"
+REFINER, CLOSER = "refiner.onnx", "closer.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ class ModelFolder:
             )
         return self.path / REFINER
 
+    @property
+    def closer_path(self) -> Path | None:
+        """The 2D network of closer looks; None where the model looks once."""
+        return self.path / CLOSER if CLOSER in cast(dict, self.card["sha256"]) else None
+
 
 def bundled_models() -> list[str]:
     """Names of the models that come with the package."""
@@ -119,7 +125,10 @@ def _read_card(path: Path) -> dict:
     wrong = [key for key, kind in _CARD_TYPES.items() if not isinstance(card.get(key), kind)]
     if wrong:
         raise ResidualPoseError(f"{path}: {', '.join(wrong)} missing or of another type")
-    unsummed, unknown = set(FILES) - set(card["sha256"]), set(card["sha256"]) - {*FILES, REFINER}
+    unsummed, unknown = (
+        set(FILES) - set(card["sha256"]),
+        set(card["sha256"]) - {*FILES, REFINER, CLOSER},
+    )
     if unsummed or unknown:
         raise ResidualPoseError(
             f"{path}: expected the sha256 of {', '.join((*FILES, REFINER))}, "

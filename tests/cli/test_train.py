@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ import torch
 from residualpose import Camera, PoseEstimator, ResidualPoseError
 from residualpose.cli.main import main
 from residualpose.learning.checkpoint import load_checkpoint
+from residualpose.model import ModelFolder
 
 if TYPE_CHECKING:
     from residualpose.learning.refiner_data import RefinerData
@@ -195,6 +196,27 @@ def test_export_keeps_an_earlier_model_unless_told_and_never_a_broken_part(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.onnx", "model"]
     assert run(*parts, "--out", tmp_path, "--overwrite") == 2
     assert "no model folder" in one_line(capsys)
+
+
+def test_a_network_for_closer_looks_is_trained_and_exported_beside_the_first(
+    tiny_settings: Path, tiny_run: Path, tiny_parts: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for focal_px in (86.4, 43.2):
+        settings, out = tmp_path / "closer.toml", tmp_path / f"closer{focal_px}"
+        crop = f"[maps.crop]\nwidth = 32\nheight = 48\ncloser_px = {focal_px}\n[maps.network]"
+        settings.write_text(tiny_settings.read_text().replace("[maps.network]", crop))
+        assert run("train", "maps", "--data", tiny_run, "--out", out, "--config", settings) == 0
+        assert json.loads((out / "config.json").read_text())["focal_px"] == focal_px
+    parts = ("export", "--run", tiny_parts / "run", "--prior", tiny_parts / "prior.npz")
+    assert run(*parts, "--closer", tmp_path / "closer86.4", "--out", tmp_path / "m") == 0
+    model = ModelFolder.open(tmp_path / "m")
+    assert model.closer_path == tmp_path / "m" / "closer.onnx"
+    closer = cast(dict, model.card["closer"])
+    assert closer["maps"]["crop"]["closer_px"] == 86.4 and closer["steps"] == 3
+    capsys.readouterr()
+    assert run(*parts, "--closer", tmp_path / "closer43.2", "--out", tmp_path / "n") == 2
+    assert "expected focal_px 86.4" in one_line(capsys) and not (tmp_path / "n").exists()
 
 
 def test_export_keeps_the_scores_of_eval(

@@ -9,7 +9,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from residualpose.learning.augment import SIZE, Scene, look_again, mirror, resize  # noqa: E402
+from residualpose.learning.augment import (  # noqa: E402
+    CLOSER_M,
+    ENLARGED,
+    SIZE,
+    Scene,
+    look_again,
+    look_closer,
+    mirror,
+    resize,
+)
 from residualpose.synthetic.people import VISIBLE_WITHIN_M  # noqa: E402
 from residualpose.synthetic.shards import MM, load_shard, shard_path  # noqa: E402
 
@@ -85,3 +94,41 @@ def test_what_was_outside_the_frame_is_empty(scene: Scene) -> None:
     wide = look_again(scene, (400, 400), np.random.default_rng(2))
     assert (wide.depth_m[:, 0, 0] == 0).all() and (wide.label[:, 0, 0] == 0).all()
     assert (wide.depth_m > 0).any()
+
+
+def test_closer_looks_bring_people_near_and_keep_the_truth(scene: Scene) -> None:
+    rng = np.random.default_rng(4)
+    looks = [look_closer(scene, 100.0, (96, 112), rng) for _ in range(10)]
+    shares, counts = np.array([share_on_their_body(look) for look in looks]).T
+    assert np.average(shares, weights=counts) > 0.9 and counts.mean() > 20
+    for look in looks:
+        assert look.enlarged is not None and look.nearer_m is not None
+        assert (look.enlarged >= 1).all() and (look.enlarged <= ENLARGED[1]).all()
+        assert (look.intrinsics[:, :2] - 100).abs().max() < 1e-3
+        # Surfaces lie where they were, once moved back: none before the camera, none made up.
+        back = (look.depth_m + look.nearer_m[:, None, None])[look.depth_m > 0]
+        assert torch.isin((back * MM).round(), (scene.depth_m * MM).round()).float().mean() > 0.99
+
+
+def test_closer_looks_show_one_person_as_far_away_as_they_say(scene: Scene) -> None:
+    look = look_closer(scene, float(scene.intrinsics[0, 0]), (96, 112), np.random.default_rng(5))
+    assert look.enlarged is not None and look.nearer_m is not None
+    known = torch.isfinite(scene.joints_m).all(-1) & torch.isfinite(look.joints_m).all(-1)
+    nearer_m = (scene.joints_m - look.joints_m)[..., 2]
+    expected = look.nearer_m[:, None, None].expand_as(nearer_m)
+    torch.testing.assert_close(nearer_m[known], expected[known])
+    # The person's distance is divided by the enlargement, so nearer_m tells where it stood.
+    moved = look.enlarged > 1
+    assert moved.any()
+    stands_m = look.nearer_m[moved] / (1 - 1 / look.enlarged[moved])
+    seems_m = stands_m / look.enlarged[moved]
+    assert (seems_m >= CLOSER_M[0] - 1e-3).all() and (stands_m > CLOSER_M[0]).all()
+
+
+def test_the_size_of_the_world_moves_closer_looks_along(scene: Scene) -> None:
+    look = look_closer(scene, 144.0, (96, 112), np.random.default_rng(6))
+    sized = resize(look, torch.ones(len(look.depth_m), dtype=torch.bool), np.random.default_rng(3))
+    assert look.nearer_m is not None and sized.nearer_m is not None
+    factor = sized.depth_m.flatten(1).sum(1) / look.depth_m.flatten(1).sum(1)
+    torch.testing.assert_close(sized.nearer_m, look.nearer_m * factor)
+    assert sized.enlarged is look.enlarged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from residualpose.learning import batches  # noqa: E402
-from residualpose.learning.batches import Batch, Crop, FrameStore, make_batch  # noqa: E402
+from residualpose.learning.augment import Scene  # noqa: E402
+from residualpose.learning.batches import (  # noqa: E402
+    Batch,
+    Crop,
+    FrameStore,
+    make_batch,
+    sensed,
+)
 from residualpose.synthetic.people import MAX_PEOPLE  # noqa: E402
 from residualpose.synthetic.sensors import Sensor  # noqa: E402
 from residualpose.synthetic.shards import MM, load_shard, shard_path  # noqa: E402
@@ -84,3 +92,29 @@ def test_without_sensor_noise_the_frames_stay_as_rendered(tiny_shards: Path) -> 
     seen = np.unique((clean.depth_m * MM).round().numpy())
     assert np.isin(seen, stored).all()
     assert not torch.equal(clean.depth_m, noisy.depth_m)
+
+
+def test_closer_looks_are_all_crops_at_their_focal_length(tiny_shards: Path) -> None:
+    crop = Crop(width=48, height=64, whole_every=1, closer_px=60.0)
+    batch = make_batch(store_of(tiny_shards), 0, 3, 0, CPU, crop)
+    assert batch.depth_m.shape == (3, 64, 48)
+    torch.testing.assert_close(batch.intrinsics[:, :2], torch.full((3, 2), 60.0))
+
+
+def test_the_noise_of_closer_looks_is_that_of_where_people_are(tiny_shards: Path) -> None:
+    shard = load_shard(shard_path(tiny_shards, 0))
+    wall = Scene(
+        torch.full((8, 64, 64), 1.5), torch.zeros(8, 64, 64, dtype=torch.uint8),
+        torch.from_numpy(shard.joints_m[:1]).expand(8, -1, -1, -1),
+        torch.zeros(8, MAX_PEOPLE, 15, dtype=torch.bool), torch.full((8, 4), 171.0),
+    )  # fmt: skip
+    far = replace(wall, nearer_m=torch.full((8,), 3.0), enlarged=torch.full((8,), 3.0))
+    stereo = torch.full((8,), int(Sensor.STRUCTURED_LIGHT))
+
+    def error_m(scene: Scene) -> float:
+        depth_m = sensed(scene, stereo, torch.Generator().manual_seed(0))
+        assert (depth_m > 0).float().mean() > 0.3
+        return float((depth_m[depth_m > 0] - 1.5).abs().median())
+
+    # Three times as far at three times the focal length: 9 / 3 times the error.
+    assert 1.8 * error_m(wall) < error_m(far) < 6 * error_m(wall)

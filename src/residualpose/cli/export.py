@@ -1,7 +1,8 @@
 """Put trained parts together to a model folder that `predict --model DIR` and PoseEstimator load.
 
 DIR gets maps.onnx, prior.npz, refiner.onnx and card.json, which tells how the model was trained.
-Without --refiner the folder serves to train one. Needs the train extra.
+Without --refiner the folder serves to train one; with --closer the model looks twice at people far
+away. Needs the train extra.
 
 Examples:
   residualpose export --run runs/base --prior runs/prior.npz --out runs/detector
@@ -23,6 +24,7 @@ import tyro
 
 from residualpose import __version__
 from residualpose.errors import ResidualPoseError, UsageError
+from residualpose.model import CLOSER, REFINER, ModelFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Options:
     """File of residualpose fit prior."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")]
     """The model folder to make."""
+    closer: Annotated[Path | None, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = None
+    """Folder of residualpose train maps for closer looks. Default: the model looks once."""
     refiner: Annotated[Path | None, tyro.conf.arg(metavar="FILE.onnx", help_behavior_hint="")] = (
         None
     )
@@ -63,6 +67,9 @@ def run(options: Options) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer: the shapes are meant to be fixed
             export_maps(options.run / "checkpoint.pt", folder / "maps.onnx")
+            if options.closer is not None:
+                _check_closer(options.run, options.closer)
+                export_maps(options.closer / "checkpoint.pt", folder / CLOSER)
         _copy(options.prior, folder / "prior.npz")
         if options.refiner is not None:
             _copy(options.refiner, folder / "refiner.onnx")
@@ -72,6 +79,7 @@ def run(options: Options) -> int:
             **card_facts(options.run / "checkpoint.pt"),
             summary=options.summary,
             training=_training(options.run),
+            **({"closer": _training(options.closer)} if options.closer is not None else {}),
             scores={path.stem: _read_json(path) for path in options.scores},
         )
         _load_once(folder)
@@ -80,6 +88,20 @@ def run(options: Options) -> int:
         folder.rename(out)
     sys.stdout.write(f"{options.name or out.resolve().name}: {out}\n")
     return 0
+
+
+def _check_closer(run: Path, closer: Path) -> None:
+    """Both networks have to be of one kind and see with one focal length."""
+    from residualpose.learning.export import card_facts
+
+    kinds = ("focal_px", "stride", "skeleton", "architecture")
+    first, second = (card_facts(folder / "checkpoint.pt") for folder in (run, closer))
+    for kind in kinds:
+        if first.get(kind) != second.get(kind):
+            raise UsageError(
+                f"{closer}: expected {kind} {first.get(kind)}, as {run} has it, found "
+                f"{second.get(kind)}: both networks must see alike"
+            )
 
 
 def _check_free(out: Path, overwrite: bool) -> None:
@@ -124,7 +146,6 @@ def _read_json(path: Path) -> dict[str, object]:
 def _load_once(folder: Path) -> None:
     """A part that does not load must not replace a model that does."""
     from residualpose.estimator import PoseEstimator
-    from residualpose.model import REFINER, ModelFolder
     from residualpose.pipeline.limb_prior import LimbPrior
     from residualpose.released_folder import detector_of
 

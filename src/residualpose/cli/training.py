@@ -69,7 +69,7 @@ def maps_config(
     known: dict[str, object] = {"parts": process_count()}
     if rendered:
         known["shards"] = max(int(str(run["shards"])) for run in rendered.values())
-        known["focal_px"] = _focal_px(rendered)
+        known["focal_px"] = _closer_px(values) or _focal_px(rendered)
     start = str(values.get("start") or "")
     if start and not start.endswith(".pt"):
         model = ModelFolder.open(start)
@@ -96,6 +96,12 @@ def _network_at(focal_px: float, model: ModelFolder) -> dict[str, object]:
         unit = float(str(network.get("depth_unit", NetworkConfig().depth_unit)))
         network["depth_unit"] = unit * focal_px / model.focal_px
     return network
+
+
+def _closer_px(values: dict[str, object]) -> float | None:
+    """Focal length that closer looks are learned at, whose frames have more pixels."""
+    crop = values.get("crop")
+    return crop.get("closer_px") if isinstance(crop, dict) else None
 
 
 def _focal_px(rendered: dict[Path, dict[str, object]]) -> float:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from residualpose.estimator import PoseEstimator
+from residualpose.estimator import Detector, PoseEstimator
 from residualpose.frames import DepthFrame
 from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.complete import LimbPrior, complete_people
@@ -28,9 +28,10 @@ from residualpose.pipeline.refine import Refiner
 
 T = TypeVar("T")
 
-STAGES = ("normalise", "maps", "peaks", "lift", "group", "floor", "complete", "refine")
+STAGES = ("normalise", "maps", "peaks", "lift", "group", "closer", "floor", "complete", "refine")
+_NETWORK = ("maps", "closer")
 OUTSIDE = "all but maps"
-"""The sum of the stages that are not the 2D network."""
+"""The sum of the stages that are not the 2D network; closer looks count as such."""
 WHOLE = "whole"
 """A call of the estimator, which does all of it."""
 REFERENCE_ROUNDS = 3
@@ -65,6 +66,7 @@ class StageClock:
         self._estimate = estimate
         folder = estimate.model.path
         self._maps = MapsModel(folder / "maps.onnx", estimate.model.stride)
+        self._detector = Detector(estimate.model)
         self._prior = LimbPrior.load_npz(folder / "prior.npz")
         self._refiner = Refiner(folder / "refiner.onnx")
         self._ms: dict[str, list[float]] = {name: [] for name in (*STAGES, OUTSIDE, WHOLE)}
@@ -84,7 +86,9 @@ class StageClock:
 
         surface_m, points = self._timed("lift", lifted)
         self._timed("group", group, peaks, maps.limb_fields, points.points_m)
-        _, people = self._estimate.detect(frame)
+        first = self._detector.at_first_sight(frame, view, maps)
+        self._timed("closer", self._detector.look_closer, frame, first)
+        people = self._detector.lift(frame, view, maps)
         trunks = trunk_down(people.joints_m)
         self._timed("floor", find_floor, surface_m, grid_camera, trunks)
         done = self._timed(
@@ -95,7 +99,7 @@ class StageClock:
             "refine", self._refiner,
             done.joints_m, people.joint_score, done.origin, done.covariance_m2, people.floor,
         )  # fmt: skip
-        self._ms[OUTSIDE].append(sum(self._ms[name][-1] for name in STAGES if name != "maps"))
+        self._ms[OUTSIDE].append(sum(self._ms[name][-1] for name in STAGES if name not in _NETWORK))
         return len(poses)
 
     def forget(self) -> None:

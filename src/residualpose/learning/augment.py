@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residualpose.skeleton import ITOP15
+from residualpose.pipeline.closer import CLOSE_M
+from residualpose.skeleton import ITOP15, TORSO
 
 ROLL_SD_RAD, ROLL_MAX_RAD = 0.08, 0.35
 ZOOM = (0.85, 1.2)
@@ -23,6 +24,11 @@ Depth scales and focal lengths of real sensors err: the grown-up of the recorded
 1.13 m from nose to ankle, and scaled depth moved that walk's score by 16 points."""
 CENTRE_JITTER = 0.28
 """How far the person chosen may lie from the middle of a crop, in sizes of it."""
+CLOSER_M = (0.75 * CLOSE_M, 1.4 * CLOSE_M)
+"""How far away closer looks show people."""
+ENLARGED = (1.15, 2.2)
+"""How many times larger than at first sight they show them at most: what cameras' pixels allow."""
+CLOSER_JITTER = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,10 @@ class Scene:
     """(B, 4) fx, fy, cx, cy."""
     sensed: Tensor | None = None
     """(B,) bool: taken by a real sensor, so that no faults need to be added; None: none is."""
+    nearer_m: Tensor | None = None
+    """(B,) how much nearer the surfaces seem than they are; None: as near as they are."""
+    enlarged: Tensor | None = None
+    """(B,) the sensor's focal length over the one the image seems to have; None: 1."""
 
 
 def mirror(scene: Scene, chosen: Tensor) -> Scene:
@@ -70,26 +80,71 @@ def look_again(scene: Scene, size: tuple[int, int], rng: np.random.Generator) ->
     from depth z to z / s and everything else by as many metres; depths along the body stay, so its
     shape is stretched by a few per cent across, which only adds to the variety of bodies.
     """
+    zoom = np.exp(rng.uniform(math.log(ZOOM[0]), math.log(ZOOM[1]), len(scene.depth_m)))
+    target_px, target_m = _look_at(scene, rng, 0.0)
+    zoom_t = torch.from_numpy(zoom).float().to(scene.depth_m.device)
+    return _seen_anew(scene, target_px, target_m, zoom_t, zoom_t, CENTRE_JITTER, size, rng)
+
+
+def look_closer(
+    scene: Scene, focal_px: float, size: tuple[int, int], rng: np.random.Generator
+) -> Scene:
+    """As `look_again`, but what the network is shown by a closer look (pipeline/closer.py).
+
+    Surfaces seem nearer than they are and the focal length shorter; the sensor's faults are those
+    of where people really are.
+    """
+    target_px, target_m = _look_at(scene, rng, CLOSER_M[0] * ENLARGED[0])
+    low, high = np.log(CLOSER_M)
+    wanted_m = target_m.new_tensor(np.exp(rng.uniform(low, high, len(target_m))))
+    most = target_m.new_tensor(rng.uniform(*ENLARGED, len(target_m)))
+    enlarged = (target_m / wanted_m).clamp_min(1.0).minimum(most)
+    magnified = enlarged * focal_px / scene.intrinsics[:, 0]
+    seen = _seen_anew(
+        scene, target_px, target_m, enlarged, magnified, CLOSER_JITTER, size, rng
+    )  # fmt: skip
+    return replace(seen, nearer_m=target_m * (1 - 1 / enlarged), enlarged=enlarged)
+
+
+def _seen_anew(
+    scene: Scene,
+    target_px: Tensor,
+    target_m: Tensor,
+    zoom: Tensor,
+    magnified: Tensor,
+    jitter: float,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Scene:
+    """Images of `size` around (B, 2) targets, rolled, the (B,) targets' depths divided by `zoom`.
+
+    Args:
+        scene: what is there.
+        target_px: what is to be in the middle, or near it.
+        target_m: its depth.
+        zoom: how many times nearer it comes.
+        magnified: how many times larger pixels become; where that is not `zoom`, the focal length
+            changes.
+        jitter: how far the target may be from the middle, in sizes of the image.
+        size: width and height.
+        rng: for rolls and jitter.
+    """
     count, device = len(scene.depth_m), scene.depth_m.device
     roll = np.clip(rng.normal(0, ROLL_SD_RAD, count), -ROLL_MAX_RAD, ROLL_MAX_RAD)
-    zoom = np.exp(rng.uniform(math.log(ZOOM[0]), math.log(ZOOM[1]), count))
-    jitter = rng.uniform(-CENTRE_JITTER, CENTRE_JITTER, (count, 2)) * size
-    target_px, target_m = _look_at(scene, rng)
-    c, s, zoom_t = (
-        torch.from_numpy(a).float().to(device) for a in (np.cos(roll), np.sin(roll), zoom)
-    )
+    apart = rng.uniform(-jitter, jitter, (count, 2)) * size
+    c, s = (torch.from_numpy(a).float().to(device) for a in (np.cos(roll), np.sin(roll)))
     turn = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
-    jitter_px = torch.from_numpy(jitter).float().to(device)
-    middle = target_px.new_tensor(size) / 2 - 0.5 + jitter_px
+    middle = target_px.new_tensor(size) / 2 - 0.5 + torch.from_numpy(apart).float().to(device)
     old_centre = scene.intrinsics[:, 2:]
-    seen = torch.einsum("bij,bj->bi", turn, target_px - old_centre) * zoom_t[:, None]
-    new_centre = _kept_inside(middle - seen, size, scene, zoom_t)
-    moved_m = target_m * (1 / zoom_t - 1)
-    pixel = _source_pixels(size, old_centre, new_centre, turn, zoom_t)
+    seen = torch.einsum("bij,bj->bi", turn, target_px - old_centre) * magnified[:, None]
+    new_centre = _kept_inside(middle - seen, size, scene, magnified)
+    moved_m = target_m * (1 / zoom - 1)
+    pixel = _source_pixels(size, old_centre, new_centre, turn, magnified)
     depth, label, outside = _gather(scene, pixel)
     depth = torch.where((depth > 0) & ~outside, depth + moved_m[:, None, None], 0.0)
-    joints = _move(scene.joints_m, turn, zoom_t, moved_m)
-    intrinsics = torch.cat([scene.intrinsics[:, :2], new_centre], -1)
+    joints = _move(scene.joints_m, turn, zoom, moved_m)
+    focal_px = scene.intrinsics[:, :2] * (magnified / zoom)[:, None]
+    intrinsics = torch.cat([focal_px, new_centre], -1)
     visible = scene.visible & _inside(joints, intrinsics, size)
     return Scene(depth.clamp_min(0), label * ~outside, joints, visible, intrinsics)
 
@@ -98,17 +153,23 @@ def resize(scene: Scene, chosen: Tensor, rng: np.random.Generator) -> Scene:
     """The chosen (B,) frames with a world of another size, see `SIZE`: image and rays stay."""
     factor = np.exp(rng.uniform(math.log(SIZE[0]), math.log(SIZE[1]), len(chosen)))
     factor = torch.where(chosen, torch.from_numpy(factor).float().to(chosen.device), 1.0)
+    nearer_m = None if scene.nearer_m is None else scene.nearer_m * factor
     factor = factor[:, None, None]
     return replace(
-        scene, depth_m=scene.depth_m * factor, joints_m=scene.joints_m * factor[..., None]
-    )
+        scene, depth_m=scene.depth_m * factor, joints_m=scene.joints_m * factor[..., None],
+        nearer_m=nearer_m,
+    )  # fmt: skip
 
 
-def _look_at(scene: Scene, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Pixel (B, 2) and depth (B,) of one visible person a frame, or of the image's middle."""
+def _look_at(scene: Scene, rng: np.random.Generator, from_m: float) -> tuple[Tensor, Tensor]:
+    """Pixel (B, 2) and depth (B,) of one visible person a frame, or of the image's middle.
+
+    Somebody farther away than `from_m` where there is anybody.
+    """
     height, width = scene.depth_m.shape[1:]
     weight = scene.visible.float().cpu().numpy()
     draw = rng.random(weight.shape[:2])
+    draw += scene.joints_m[..., TORSO, 2].cpu().numpy() > from_m
     who = np.where(weight.sum(-1) >= 3, draw, -1.0).argmax(1)
     rows = torch.arange(len(who), device=scene.depth_m.device)
     chosen = torch.from_numpy(who).to(rows.device)

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residualpose.learning.augment import Scene, look_again, mirror, resize
+from residualpose.learning.augment import Scene, look_again, look_closer, mirror, resize
 from residualpose.learning.looks import sample_looks
+from residualpose.pipeline.closer import MIN_DEPTH_M
 from residualpose.synthetic.sensors import Sensor, simulate
 from residualpose.synthetic.shards import MM, Shard, load_shard, shard_path
 
@@ -58,6 +59,8 @@ class Crop:
     """Pixels, a multiple of 16."""
     whole_every: int = 4
     """One step in so many shows whole frames."""
+    closer_px: float | None = None
+    """Focal length at which crops show people as a closer look does; None: as they are."""
 
 
 class CleanFrames(Protocol):
@@ -128,10 +131,13 @@ def make_batch(
     scene = Scene(*(part.to(device) for part in (drawn.depth_m, drawn.label, *truth)))
     scene = mirror(scene, torch.from_numpy(rng.random(size) < 0.5).to(device))
     if crop is not None:
-        whole = step % crop.whole_every == 0
+        whole = crop.closer_px is None and step % crop.whole_every == 0
         height, width = scene.depth_m.shape[1:]
         extent = (width, height) if whole else (crop.width, crop.height)
-        scene = look_again(scene, extent, rng)
+        if crop.closer_px is None:
+            scene = look_again(scene, extent, rng)
+        else:
+            scene = look_closer(scene, crop.closer_px, extent, rng)
         rendered = torch.ones(size, dtype=torch.bool, device=device)
         if drawn.sensed is not None:  # recorded people have their true size
             rendered = ~drawn.sensed.to(device)
@@ -142,6 +148,18 @@ def make_batch(
         sensor = torch.full_like(sensor, int(Sensor.CLEAN))
     if drawn.sensed is not None:
         sensor = torch.where(drawn.sensed.to(sensor.device), int(Sensor.CLEAN), sensor)
-    person, focal = scene.label >= 16, scene.intrinsics[:, 0]
-    noisy = simulate(scene.depth_m, scene.label & 15, focal, sensor, generator, person=person)
+    noisy = sensed(scene, sensor, generator)
     return Batch(noisy, scene.joints_m, scene.visible, scene.intrinsics)
+
+
+def sensed(scene: Scene, sensor: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, H, W) depth with the sensors' faults, which are those of where surfaces really are."""
+    person, focal = scene.label >= 16, scene.intrinsics[:, 0]
+    material = scene.label & 15
+    if scene.nearer_m is None or scene.enlarged is None:
+        return simulate(scene.depth_m, material, focal, sensor, generator, person=person)
+    nearer_m = scene.nearer_m[:, None, None]
+    true_m = torch.where(scene.depth_m > 0, scene.depth_m + nearer_m, 0.0)
+    focal = focal * scene.enlarged
+    noisy = simulate(true_m, material, focal, sensor, generator, person=person)
+    return torch.where(noisy > 0, (noisy - nearer_m).clamp_min(MIN_DEPTH_M), 0.0)

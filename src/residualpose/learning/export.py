@@ -17,7 +17,7 @@ from residualpose.learning.integers import fold, round_network
 from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps
 from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
 from residualpose.learning.train_maps import FOCAL_PX
-from residualpose.model import FILES, REFINER, ModelFolder, sha256_of
+from residualpose.model import CLOSER, FILES, REFINER, ModelFolder, sha256_of
 from residualpose.pipeline.refine import N_FEATURES
 from residualpose.released import STRIDE as RELEASED_STRIDE
 from residualpose.settings import build
@@ -132,7 +132,7 @@ def export_regressor(model: nn.Module, path: Path) -> None:
 
 def write_card(folder: Path, name: str, **facts: object) -> Path:
     """Write card.json with the checksums of the folder's files and any further facts."""
-    files = [*FILES, REFINER] if (folder / REFINER).exists() else FILES
+    files = [*FILES, *(file for file in (CLOSER, REFINER) if (folder / file).exists())]
     card = {
         "name": name,
         "focal_px": FOCAL_PX,

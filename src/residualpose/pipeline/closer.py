@@ -1,0 +1,86 @@
+"""A closer look at people far away: cut out of the frame, enlarged, and moved up to the camera.
+
+The 2D network sees every frame at one focal length, at which somebody at 5 m is a few dozen cells.
+The camera often has more pixels. A person is cut out at the focal length at which they are as large
+as somebody at `CLOSE_M`, and the surfaces are moved as much nearer, so that sizes, distances and
+depths along the body agree for the network as they do for somebody who stands there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from residualpose.frames import DepthFrame
+from residualpose.pipeline.normalise import NetworkInput, normalise
+
+CLOSE_M = 1.8
+"""How far away a closer look shows people, where the camera has the pixels for it."""
+_MIN_ENLARGED = 1.15
+"""Less is not worth another look."""
+_MARGIN_M = 0.6
+"""Of the window around the joints found: others may be missing."""
+_MIN_SIDE_PX = 48
+_SAME_M = 0.25
+_MIN_SAME = 3
+MIN_DEPTH_M = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """A window of a frame that is to be looked at again."""
+
+    frame: DepthFrame
+    """The window."""
+    corner_px: np.ndarray
+    """(2,) where its first pixel lies in the frame."""
+    focal_px: float
+    """Focal length to look at it with."""
+    nearer_m: float
+    """How much nearer its surfaces are to seem."""
+
+    def shown(self) -> tuple[NetworkInput, NetworkInput]:
+        """The window as it is, at its focal length, and as the network is to see it."""
+        view = normalise(self.frame, self.focal_px)
+        nearer_m = np.maximum(view.depth_m - np.float32(self.nearer_m), np.float32(MIN_DEPTH_M))
+        seen_m = np.where(view.depth_m > 0, nearer_m, np.float32(0))
+        return view, NetworkInput(seen_m, view.camera)
+
+
+def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Closer | None:
+    """The window around one person, (15, 3) joints with NaN; None where another look is in vain.
+
+    Args:
+        frame: what the person was found in.
+        joints_m: camera frame; NaN where not found.
+        focal_px: focal length that the network has looked with.
+    """
+    distance_m = float(np.nanmedian(joints_m[:, 2]))
+    enlarged = min(distance_m / CLOSE_M, frame.camera.fx / focal_px)
+    if not enlarged >= _MIN_ENLARGED:
+        return None
+    found_px = frame.camera.project(joints_m)
+    margin_px = _MARGIN_M * frame.camera.fx / distance_m
+    size = np.array([frame.width, frame.height])
+    low = np.nanmin(found_px, axis=0) - margin_px
+    high = np.nanmax(found_px, axis=0) + margin_px
+    wanted = _MIN_SIDE_PX * frame.camera.fx / (focal_px * enlarged)
+    short = np.maximum(wanted - (high - low), 0.0)
+    low = np.clip(np.floor(low - short / 2), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(high + short / 2), low + 16, size).astype(int)
+    low = np.maximum(np.minimum(low, high - 16), 0)
+    (left, top), (right, bottom) = low, high
+    camera = replace(frame.camera, cx=frame.camera.cx - left, cy=frame.camera.cy - top)
+    window = DepthFrame(frame.depth_m[top:bottom, left:right], camera, frame.source)
+    return Closer(window, low, focal_px * enlarged, distance_m * (1 - 1 / enlarged))
+
+
+def same_person(joints_m: np.ndarray, found_m: np.ndarray) -> int | None:
+    """Which of (P, 15, 3) found people one (15, 3) is; None where it is none of them."""
+    if not len(found_m):
+        return None
+    apart = np.linalg.norm(found_m - joints_m, axis=-1)
+    same = (apart < _SAME_M).sum(axis=-1)
+    best = int(same.argmax())
+    return best if same[best] >= _MIN_SAME else None

@@ -37,12 +37,12 @@ class Options:
     """File of residualpose fit prior."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")]
     """The model folder to make."""
-    closer: Annotated[Path | None, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = None
-    """Folder of residualpose train maps for closer looks. Default: the model looks once."""
     refiner: Annotated[Path | None, tyro.conf.arg(metavar="FILE.onnx", help_behavior_hint="")] = (
         None
     )
     """File of residualpose fit refiner."""
+    closer: Annotated[Path | None, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = None
+    """Folder of residualpose train maps with `closer_px`. Default: the model looks once."""
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """Name of the model. Default: that of DIR."""
     summary: Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")] = ""

@@ -196,7 +196,8 @@ class LimbPrior:
 
     def _gains_of(self, flat: np.ndarray) -> list[_Gains]:
         """What conditioning on the known features of (P, H, 56) needs, for each person."""
-        return [self._gains(known) for known in ~np.isnan(flat).all(axis=1)]
+        known = ~np.asarray(np.isnan(flat).all(axis=1))
+        return [self._gains(row) for row in known]
 
     def _gains(self, known: np.ndarray) -> _Gains:
         """Gains for a mask (56,) of known features, computed once per pattern."""
@@ -218,7 +219,7 @@ class LimbPrior:
         inverse = np.linalg.inv(observed)
         held = rest[:, :, known] @ inverse
         log_norm = np.log(self.weights) - 0.5 * np.linalg.slogdet(observed)[1]
-        precision, gain, posterior = np.zeros((3, *self.covariance.shape))
+        precision, gain, posterior = (np.zeros_like(self.covariance) for _ in range(3))
         precision[:, there[:, None], there] = inverse
         gain[:, there[:, None], gone] = held.swapaxes(-1, -2)
         posterior[:, gone[:, None], gone] = rest[:, :, ~known] - held @ rows[:, :, ~known]

@@ -19,7 +19,7 @@ from residualpose.errors import UsageError
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
 from residualpose.pipeline.body_frame import trunk_down
-from residualpose.pipeline.closer import closer_look, same_person
+from residualpose.pipeline.closer import closer_look, same_person, seen_twice
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group
@@ -136,16 +136,14 @@ class Detector:
         return _grouped(frame, view, maps, surface_of(view, maps.stride))
 
     def look_closer(self, frame: DepthFrame, people: Lifted) -> Lifted:
-        """The people, those far away as a closer look shows them, if the model has closer looks."""
+        """The people as a closer look at each shows them, if the model has closer looks."""
         if self._closer is None:
             return people
         people = people.copy()
         for person, joints_m in enumerate(people.joints_m):
             look = closer_look(frame, joints_m, self._focal_px)
-            if look is None:
-                continue
             view, shown = look.shown()
-            maps = self._closer(shown)
+            maps = seen_twice(self._closer, shown)
             found = _grouped(look.frame, view, maps, surface_of(view, maps.stride))
             row = same_person(joints_m, found.joints_m)
             if row is not None:

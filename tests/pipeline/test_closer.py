@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 
 from residualpose import Camera, DepthFrame
-from residualpose.pipeline.closer import CLOSE_M, MIN_DEPTH_M, closer_look, same_person
-from residualpose.skeleton import ITOP15
+from residualpose.pipeline.closer import (
+    CLOSE_M,
+    MIN_DEPTH_M,
+    closer_look,
+    same_person,
+    seen_twice,
+)
+from residualpose.pipeline.maps import Maps
+from residualpose.pipeline.normalise import NetworkInput
+from residualpose.skeleton import ITOP15, L_ELBOW, L_HAND, R_ELBOW, R_HAND
 
 CAMERA = Camera(366.0, 366.0, 255.5, 211.5)
 FOCAL_PX = 171.0
 HEIGHT_M = 1.6
+RIGHT_FOREARM, LEFT_FOREARM = (
+    ITOP15.limbs.index(limb) for limb in ((R_ELBOW, R_HAND), (L_ELBOW, L_HAND))
+)
 
 
 def person(distance_m: float, across_m: float = 0.0) -> np.ndarray:
@@ -30,7 +41,6 @@ def frame(depth_m: float = 4.0, camera: Camera = CAMERA) -> DepthFrame:
 @pytest.mark.parametrize("distance_m", [2.4, 3.2])
 def test_somebody_far_away_looks_as_large_as_somebody_near(distance_m: float) -> None:
     look = closer_look(frame(), person(distance_m), FOCAL_PX)
-    assert look is not None
     _, shown = look.shown()
     pixels = shown.camera.project(person(distance_m))
     height_px = np.ptp(pixels[:, 1])
@@ -40,21 +50,26 @@ def test_somebody_far_away_looks_as_large_as_somebody_near(distance_m: float) ->
 
 def test_nothing_is_enlarged_beyond_what_the_camera_has() -> None:
     look = closer_look(frame(), person(8.0), FOCAL_PX)
-    assert look is not None and look.focal_px == pytest.approx(CAMERA.fx)
+    assert look.focal_px == pytest.approx(CAMERA.fx)
 
 
 @pytest.mark.parametrize(
-    ("distance_m", "camera"), [(CLOSE_M, CAMERA), (5.0, Camera(180.0, 180.0, 255.5, 211.5))]
+    ("distance_m", "camera"), [(1.2, CAMERA), (5.0, Camera(150.0, 150.0, 255.5, 211.5))]
 )
-def test_no_look_where_nothing_more_is_to_be_seen(distance_m: float, camera: Camera) -> None:
-    assert closer_look(frame(camera=camera), person(distance_m), FOCAL_PX) is None
+def test_who_cannot_be_seen_better_is_seen_again_as_before(
+    distance_m: float, camera: Camera
+) -> None:
+    look = closer_look(frame(camera=camera), person(distance_m), FOCAL_PX)
+    assert look.focal_px == FOCAL_PX and look.nearer_m == 0
+    view, shown = look.shown()
+    np.testing.assert_array_equal(view.depth_m, shown.depth_m)
 
 
 def test_the_window_holds_the_person_and_lies_where_it_says() -> None:
     joints_m = person(3.0, across_m=0.7)
     joints_m[:4] = np.nan
     look = closer_look(frame(), joints_m, FOCAL_PX)
-    assert look is not None and look.frame.source == "a frame"
+    assert look.frame.source == "a frame"
     inside_px = look.frame.camera.project(joints_m[4:])
     np.testing.assert_allclose(inside_px + look.corner_px, CAMERA.project(joints_m[4:]))
     assert (inside_px > 20).all()
@@ -66,7 +81,6 @@ def test_the_window_holds_the_person_and_lies_where_it_says() -> None:
 def test_windows_stay_in_the_frame(across_m: float) -> None:
     tiny = person(6.0, across_m) * np.array([1, 0.05, 1], np.float32)
     look = closer_look(frame(), tiny, FOCAL_PX)
-    assert look is not None
     assert look.frame.width >= 16 and look.frame.height >= 16
     assert (look.corner_px >= 0).all()
     assert look.corner_px[0] + look.frame.width <= 512
@@ -79,13 +93,41 @@ def test_surfaces_seem_nearer_and_holes_stay() -> None:
     seen.depth_m[200:, 200:] = 0
     seen.depth_m[:200, 200:] = 1.0  # somebody in front would be behind the camera
     look = closer_look(seen, person(3.6), FOCAL_PX)
-    assert look is not None
     view, shown = look.shown()
     wall, hole, before = (np.isclose(view.depth_m, depth) for depth in (3.6, 0.0, 1.0))
     assert wall.any() and hole.any() and before.any()
     np.testing.assert_allclose(shown.depth_m[wall], CLOSE_M, atol=1e-5)
     assert (shown.depth_m[hole] == 0).all()
     assert (shown.depth_m[before] == np.float32(MIN_DEPTH_M)).all()
+
+
+class Asymmetric:
+    """A network that sees right limbs alone, at the brightest pixel; as one of Maps."""
+
+    def __call__(self, view: NetworkInput) -> Maps:
+        row, column = np.unravel_index(view.depth_m.argmax(), view.depth_m.shape)
+        cell = row // 2, column // 2
+        height, width = (side // 2 for side in view.depth_m.shape)
+        parts, offsets = np.zeros((2, len(ITOP15.joints), height, width), np.float32)
+        fields = np.zeros((len(ITOP15.limbs), 2, height, width), np.float32)
+        parts[R_HAND][cell], offsets[R_HAND][cell] = 1, 0.1
+        fields[RIGHT_FOREARM, 0][cell], fields[RIGHT_FOREARM, 1][cell] = 0.6, 0.8
+        return Maps(parts, fields.reshape(-1, height, width), offsets, 2)
+
+
+def test_the_mirror_image_is_seen_with_left_and_right_exchanged() -> None:
+    depth_m = np.ones((32, 48), np.float32)
+    depth_m[10, 7] = 2
+    seen = seen_twice(Asymmetric(), NetworkInput(depth_m, CAMERA))  # pyright: ignore
+    here = 5, 3
+    fields = seen.limb_fields.reshape(len(ITOP15.limbs), 2, 16, 24)
+    assert seen.offset_m is not None
+    assert seen.part_maps[R_HAND][here] == 0.5 and seen.part_maps[L_HAND][here] == 0.5
+    assert seen.part_maps.sum() == 1
+    np.testing.assert_allclose(seen.offset_m[[R_HAND, L_HAND], 5, 3], 0.05)
+    np.testing.assert_allclose(fields[RIGHT_FOREARM, :, 5, 3], [0.3, 0.4])
+    np.testing.assert_allclose(fields[LEFT_FOREARM, :, 5, 3], [-0.3, 0.4])
+    assert np.abs(fields).sum() == pytest.approx(1.4)
 
 
 def test_the_same_person_is_who_has_most_joints_where_they_were() -> None:

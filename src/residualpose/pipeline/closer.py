@@ -1,9 +1,10 @@
-"""A closer look at people far away: cut out of the frame, enlarged, and moved up to the camera.
+"""A closer look at everybody found: cut out of the frame, enlarged, and moved up to the camera.
 
 The 2D network sees every frame at one focal length, at which somebody at 5 m is a few dozen cells.
 The camera often has more pixels. A person is cut out at the focal length at which they are as large
 as somebody at `CLOSE_M`, and the surfaces are moved as much nearer, so that sizes, distances and
-depths along the body agree for the network as they do for somebody who stands there.
+depths along the body agree for the network as they do for somebody who stands there. Who is as near
+as that is looked at again as large as before; the mirror image is looked at too (`seen_twice`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from residualpose.frames import DepthFrame
+from residualpose.pipeline.maps import Maps, MapsModel
 from residualpose.pipeline.normalise import NetworkInput, normalise
+from residualpose.skeleton import ITOP15
 
 CLOSE_M = 1.8
 """How far away a closer look shows people, where the camera has the pixels for it."""
-_MIN_ENLARGED = 1.15
-"""Less is not worth another look."""
 _MARGIN_M = 0.6
 """Of the window around the joints found: others may be missing."""
+_PARTNERS = list(ITOP15.mirror)
+_LIMB_PARTNERS = [
+    ITOP15.limbs.index((_PARTNERS[start], _PARTNERS[end])) for start, end in ITOP15.limbs
+]
+_MIRRORED_XY = np.array([-1.0, 1.0], np.float32)[:, None, None]
 _MIN_SIDE_PX = 48
 _SAME_M = 0.25
 _MIN_SAME = 3
@@ -48,8 +54,8 @@ class Closer:
         return view, NetworkInput(seen_m, view.camera)
 
 
-def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Closer | None:
-    """The window around one person, (15, 3) joints with NaN; None where another look is in vain.
+def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Closer:
+    """The window around one person, (15, 3) joints with NaN.
 
     Args:
         frame: what the person was found in.
@@ -57,9 +63,8 @@ def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Clo
         focal_px: focal length that the network has looked with.
     """
     distance_m = float(np.nanmedian(joints_m[:, 2]))
-    enlarged = min(distance_m / CLOSE_M, frame.camera.fx / focal_px)
-    if not enlarged >= _MIN_ENLARGED:
-        return None
+    # Pixels that the camera does not have would only be made up.
+    enlarged = max(min(distance_m / CLOSE_M, frame.camera.fx / focal_px), 1.0)
     found_px = frame.camera.project(joints_m)
     margin_px = _MARGIN_M * frame.camera.fx / distance_m
     size = np.array([frame.width, frame.height])
@@ -74,6 +79,27 @@ def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Clo
     camera = replace(frame.camera, cx=frame.camera.cx - left, cy=frame.camera.cy - top)
     window = DepthFrame(frame.depth_m[top:bottom, left:right], camera, frame.source)
     return Closer(window, low, focal_px * enlarged, distance_m * (1 - 1 / enlarged))
+
+
+def seen_twice(network: MapsModel, view: NetworkInput) -> Maps:
+    """Mean of what the network sees in a view and in its mirror image."""
+    seen = network(view)
+    mirror_m = np.ascontiguousarray(view.depth_m[:, ::-1])
+    flipped = network(NetworkInput(mirror_m, view.camera))
+    parts, offsets = flipped.part_maps[_PARTNERS], flipped.offset_m
+    fields = flipped.limb_fields.reshape(len(_LIMB_PARTNERS), 2, *parts.shape[1:])[_LIMB_PARTNERS]
+    fields = (fields * _MIRRORED_XY).reshape(seen.limb_fields.shape)
+
+    def mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return (one + other[..., ::-1]) * np.float32(0.5)
+
+    return Maps(
+        mean(seen.part_maps, parts),
+        mean(seen.limb_fields, fields),
+        None if seen.offset_m is None or offsets is None
+        else mean(seen.offset_m, offsets[_PARTNERS]),
+        seen.stride,
+    )  # fmt: skip
 
 
 def same_person(joints_m: np.ndarray, found_m: np.ndarray) -> int | None:

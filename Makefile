@@ -8,7 +8,7 @@ NEWEST := python3 python3.14 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(NEWEST); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test model small clean
+.PHONY: demo test model small large clean
 
 demo: $(VENV)/.inference
 	$(BIN)/residualpose predict src/residualpose/samples/*.npz --output demo_output --overwrite
@@ -25,7 +25,7 @@ test: $(VENV)/.dev
 
 # The whole recipe of a bundled model, half a day on two cores: render, train, round, put together.
 # It goes on where it was interrupted. MOCAP: where the motion capture is, if not where CONFIG says.
-# make model: base.   make small: small.
+# make model: base.   make small: small.   make large: base, then the network of its closer looks.
 NAME := base
 CONFIG := configs/$(NAME).toml
 INTEGERS := configs/$(NAME)_integers.toml
@@ -51,6 +51,24 @@ model: $(VENV)/.dev
 
 small:
 	$(MAKE) model NAME=small
+
+LARGE := runs/large
+LARGE_CONFIG := configs/large.toml
+LARGE_SYNTH = $(BIN)/residualpose synth --config $(LARGE_CONFIG) $(if $(MOCAP),--mocap $(MOCAP))
+
+large: model
+	$(LARGE_SYNTH) --out $(LARGE)/data
+	$(LARGE_SYNTH) --out $(LARGE)/held_out --seed 16
+	$(BIN)/residualpose train maps --config $(LARGE_CONFIG) --from $(OUT)/integers/checkpoint.pt \
+		--data $(LARGE)/data --out $(LARGE)/closer
+	$(BIN)/residualpose export --run $(OUT)/integers --closer $(LARGE)/closer \
+		--prior $(OUT)/prior.npz --out $(LARGE)/detector --overwrite
+	$(BIN)/residualpose fit refiner --config $(LARGE_CONFIG) --data $(LARGE)/held_out \
+		--model $(LARGE)/detector --from $(OUT)/model --out $(LARGE)/refiner.onnx
+	$(BIN)/residualpose export --run $(OUT)/integers --closer $(LARGE)/closer \
+		--prior $(OUT)/prior.npz --refiner $(LARGE)/refiner.onnx --out $(LARGE)/model --name large \
+		--overwrite
+	@echo "The model: $(LARGE)/model (residualpose predict ... --model $(LARGE)/model)"
 
 clean:
 	rm -rf $(VENV) demo_output

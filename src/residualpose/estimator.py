@@ -82,9 +82,16 @@ class Lifted:
     floor: np.ndarray = field(default_factory=NO_FLOOR.copy)
     """(4,) as `find_floor` returns it."""
 
+    def of(self, rows: np.ndarray) -> Lifted:
+        """Some of the people, by places (N,) or a mask (P,)."""
+        return Lifted(
+            self.joints_px[rows], self.joints_m[rows], self.joint_score[rows],
+            self.person_score[rows], self.origin[rows], self.covariance_m2[rows], self.floor,
+        )  # fmt: skip
+
     def copy(self) -> Lifted:
         """The same in memory of its own."""
-        return Lifted(*(getattr(self, name).copy() for name in Lifted.__slots__))
+        return self.of(np.arange(len(self.joints_m)))
 
     def put(self, person: int, closer: Lifted, row: int, corner_px: np.ndarray) -> None:
         """Put in what a closer look has found of somebody: the joints that it has.
@@ -113,6 +120,11 @@ class Detector:
         closer = model.closer_path
         self._closer = MapsModel(closer, model.stride, threads) if closer else None
 
+    @property
+    def looks_closer(self) -> bool:
+        """Whether the model looks at people a second time."""
+        return self._closer is not None
+
     def __call__(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
         """What the 2D network saw, and the people in it with their depth."""
         view, maps = self.see(frame)
@@ -136,19 +148,25 @@ class Detector:
         return _grouped(frame, view, maps, surface_of(view, maps.stride))
 
     def look_closer(self, frame: DepthFrame, people: Lifted) -> Lifted:
-        """The people as a closer look at each shows them, if the model has closer looks."""
+        """The people as a closer look at each shows them, if the model has closer looks.
+
+        Whom it does not find again is nobody.
+        """
         if self._closer is None:
             return people
-        people = people.copy()
+        confirmed = people.copy()
+        kept = np.ones(len(people.joints_m), dtype=bool)
         for person, joints_m in enumerate(people.joints_m):
             look = closer_look(frame, joints_m, self._focal_px)
             view, shown = look.shown()
             maps = seen_twice(self._closer, shown)
             found = _grouped(look.frame, view, maps, surface_of(view, maps.stride))
             row = same_person(joints_m, found.joints_m)
-            if row is not None:
-                people.put(person, found, row, look.corner_px)
-        return people
+            if row is None:
+                kept[person] = False
+            else:
+                confirmed.put(person, found, row, look.corner_px)
+        return confirmed.of(kept)
 
 
 def _grouped(frame: DepthFrame, view: NetworkInput, maps: Maps, surface_m: np.ndarray) -> Lifted:
@@ -228,11 +246,10 @@ class PoseEstimator:
         frame = _as_frame(depth_m, camera)
         if self._released is not None:
             return self._released.explain(frame)
-        return self._explained(frame, *self._detector.see(frame))
+        return self._explained(frame, *self._detector(frame))
 
-    def _explained(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Stages:
-        """Every stage after the 2D network."""
-        people = self._detector.lift(frame, view, maps)
+    def _explained(self, frame: DepthFrame, maps: Maps, people: Lifted) -> Stages:
+        """Every stage after lifting."""
         completed = complete_people(
             self._prior, people.joints_m, people.origin, people.covariance_m2
         )
@@ -299,9 +316,15 @@ class PoseEstimator:
             return
         # With several frames at a time, several threads a frame would only get in each other's way.
         detector = self._detector if workers == 1 else self._one_thread
+        if detector.looks_closer:  # networks again, so that threads are worth it
+            with closing(ahead(detector, frames, workers)) as found:
+                for frame, (maps, people) in found:
+                    yield self._explained(frame, maps, people).poses
+            return
         with closing(ahead(detector.see, frames, workers)) as seen:
             for frame, (view, maps) in seen:
-                yield self._explained(frame, view, maps).poses
+                people = detector.lift(frame, view, maps)
+                yield self._explained(frame, maps, people).poses
 
     def live(
         self,

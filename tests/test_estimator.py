@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -268,9 +269,9 @@ def test_requests_that_cannot_be_met(frames: list[RenderedFrame], perfect: Estim
     not (WEIGHTS / "base" / "card.json").is_file(), reason="no model is bundled yet"
 )
 class TestBundledModel:
-    @pytest.fixture(scope="class")
-    def estimate(self) -> PoseEstimator:
-        return PoseEstimator()
+    @pytest.fixture(scope="class", params=["base", "large"])
+    def estimate(self, request: pytest.FixtureRequest) -> PoseEstimator:
+        return PoseEstimator(request.param)
 
     @pytest.mark.parametrize("fill", [0.0, np.nan, np.inf, -1.0, 3.0])
     @pytest.mark.parametrize("size", [(60, 80), (240, 320)])
@@ -286,3 +287,21 @@ class TestBundledModel:
         one, two = (estimate(frames[0].depth_m, frames[0].camera) for _ in range(2))
         np.testing.assert_array_equal(one.joints_m, two.joints_m)
         np.testing.assert_array_equal(one.covariance_m2, two.covariance_m2)
+
+    def test_streams_give_what_calls_give(
+        self, estimate: PoseEstimator, frames: list[RenderedFrame]
+    ) -> None:
+        shown = [DepthFrame(frame.depth_m, frame.camera) for frame in frames]
+        for one, streamed in zip(shown, estimate.stream(shown, workers=2), strict=True):
+            np.testing.assert_array_equal(estimate(one).joints_m, streamed.joints_m)
+
+    def test_a_window_at_the_border_or_as_narrow_as_a_frame_may_be_is_looked_at(
+        self, estimate: PoseEstimator, frames: list[RenderedFrame]
+    ) -> None:
+        frame = frames[0]
+        middle = int(np.nanmean(frame.camera.project(frame.joints_m[0])[:, 0]))
+        for columns in (slice(0, middle), slice(middle, None)):
+            cut = frame.depth_m[:, columns]
+            camera = replace(frame.camera, cx=frame.camera.cx - (columns.start or 0))
+            poses = estimate(np.ascontiguousarray(cut), camera)
+            assert poses.joints_m.shape[1:] == (15, 3) and len(poses) <= 2

@@ -12,7 +12,7 @@ import pytest
 from residualpose import Camera, DepthFrame, PoseEstimator
 from residualpose.cli.main import main
 from residualpose.evaluation import timing
-from residualpose.evaluation.timing import OUTSIDE, STAGES, WHOLE
+from residualpose.evaluation.timing import CLOSER, OUTSIDE, STAGES, WHOLE
 from residualpose.model import bundled_models
 
 K = np.array([[70.0, 0, 40], [0, 70, 30], [0, 0, 1]])
@@ -123,6 +123,9 @@ def test_bench_of_the_samples_compares_all_models_with_the_released_network(
     found = {(one["model"], one["set"]): one["people"] for one in times["measured"]}
     for model in bundled_models():
         assert found[model, "one person"] == 1 and found[model, "several people"] >= 6
+    timed = {one["model"]: list(one["stages_ms"]) for one in times["measured"]}
+    assert timed["base"] == [*STAGES, OUTSIDE, WHOLE]
+    assert timed["large"] == [*STAGES[:5], CLOSER, *STAGES[5:], OUTSIDE, WHOLE]
     assert list(times["released_ms"]) == [
         "released network, ONNX Runtime",
         "released network, torch",

@@ -28,10 +28,11 @@ from residualpose.pipeline.refine import Refiner
 
 T = TypeVar("T")
 
-STAGES = ("normalise", "maps", "peaks", "lift", "group", "closer", "floor", "complete", "refine")
-_NETWORK = ("maps", "closer")
+STAGES = ("normalise", "maps", "peaks", "lift", "group", "floor", "complete", "refine")
+CLOSER = "closer looks"
+"""One more stage of models that have them: all that is done again, network and grouping too."""
 OUTSIDE = "all but maps"
-"""The sum of the stages that are not the 2D network; closer looks count as such."""
+"""The sum of the stages that are not the 2D network, nor closer looks."""
 WHOLE = "whole"
 """A call of the estimator, which does all of it."""
 REFERENCE_ROUNDS = 3
@@ -69,7 +70,10 @@ class StageClock:
         self._detector = Detector(estimate.model)
         self._prior = LimbPrior.load_npz(folder / "prior.npz")
         self._refiner = Refiner(folder / "refiner.onnx")
-        self._ms: dict[str, list[float]] = {name: [] for name in (*STAGES, OUTSIDE, WHOLE)}
+        stages = list(STAGES)
+        if self._detector.looks_closer:
+            stages.insert(stages.index("floor"), CLOSER)
+        self._ms: dict[str, list[float]] = {name: [] for name in (*stages, OUTSIDE, WHOLE)}
 
     def measure(self, frame: DepthFrame) -> int:
         """Time every stage on one frame; returns the number of people found."""
@@ -86,8 +90,9 @@ class StageClock:
 
         surface_m, points = self._timed("lift", lifted)
         self._timed("group", group, peaks, maps.limb_fields, points.points_m)
-        first = self._detector.at_first_sight(frame, view, maps)
-        self._timed("closer", self._detector.look_closer, frame, first)
+        if self._detector.looks_closer:
+            first = self._detector.at_first_sight(frame, view, maps)
+            self._timed(CLOSER, self._detector.look_closer, frame, first)
         people = self._detector.lift(frame, view, maps)
         trunks = trunk_down(people.joints_m)
         self._timed("floor", find_floor, surface_m, grid_camera, trunks)
@@ -99,7 +104,7 @@ class StageClock:
             "refine", self._refiner,
             done.joints_m, people.joint_score, done.origin, done.covariance_m2, people.floor,
         )  # fmt: skip
-        self._ms[OUTSIDE].append(sum(self._ms[name][-1] for name in STAGES if name not in _NETWORK))
+        self._ms[OUTSIDE].append(sum(self._ms[name][-1] for name in STAGES if name != "maps"))
         return len(poses)
 
     def forget(self) -> None:

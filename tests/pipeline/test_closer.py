@@ -77,6 +77,14 @@ def test_the_window_holds_the_person_and_lies_where_it_says() -> None:
     assert look.frame.width < 300
 
 
+def test_somebody_well_found_gets_a_narrower_window() -> None:
+    joints_m = person(3.0)
+    few = joints_m.copy()
+    few[1:-1:3] = np.nan
+    well, badly = (closer_look(frame(), joints, FOCAL_PX) for joints in (joints_m, few))
+    assert badly.frame.width - well.frame.width == pytest.approx(2 * 0.25 * CAMERA.fx / 3, abs=2)
+
+
 @pytest.mark.parametrize("across_m", [-4.4, 4.4])
 def test_windows_stay_in_the_frame(across_m: float) -> None:
     tiny = person(6.0, across_m) * np.array([1, 0.05, 1], np.float32)
@@ -90,8 +98,8 @@ def test_windows_stay_in_the_frame(across_m: float) -> None:
 
 def test_surfaces_seem_nearer_and_holes_stay() -> None:
     seen = frame(3.6)
-    seen.depth_m[200:, 200:] = 0
-    seen.depth_m[:200, 200:] = 1.0  # somebody in front would be behind the camera
+    seen.depth_m[200:, 255:] = 0
+    seen.depth_m[:200, 255:] = 1.0  # somebody in front would be behind the camera
     look = closer_look(seen, person(3.6), FOCAL_PX)
     view, shown = look.shown()
     wall, hole, before = (np.isclose(view.depth_m, depth) for depth in (3.6, 0.0, 1.0))

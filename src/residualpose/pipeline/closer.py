@@ -20,8 +20,11 @@ from residualpose.skeleton import ITOP15
 
 CLOSE_M = 1.8
 """How far away a closer look shows people, where the camera has the pixels for it."""
-_MARGIN_M = 0.6
-"""Of the window around the joints found: others may be missing."""
+_WELL_FOUND = 12
+"""Joints from which on somebody is well found."""
+_MARGIN_M = {True: 0.35, False: 0.6}
+"""Of the window around the joints found, of somebody well found and of others, who may be larger:
+the networks' time goes with the window, and is half with the smaller margin."""
 _PARTNERS = list(ITOP15.mirror)
 _LIMB_PARTNERS = [
     ITOP15.limbs.index((_PARTNERS[start], _PARTNERS[end])) for start, end in ITOP15.limbs
@@ -66,7 +69,8 @@ def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Clo
     # Pixels that the camera does not have would only be made up.
     enlarged = max(min(distance_m / CLOSE_M, frame.camera.fx / focal_px), 1.0)
     found_px = frame.camera.project(joints_m)
-    margin_px = _MARGIN_M * frame.camera.fx / distance_m
+    well_found = bool(np.isfinite(joints_m[:, 0]).sum() >= _WELL_FOUND)
+    margin_px = _MARGIN_M[well_found] * frame.camera.fx / distance_m
     size = np.array([frame.width, frame.height])
     low = np.nanmin(found_px, axis=0) - margin_px
     high = np.nanmax(found_px, axis=0) + margin_px

@@ -13,10 +13,11 @@ import pytest
 
 from residualpose import Camera, DepthFrame, Origin, PoseEstimator, Poses, UsageError, estimator
 from residualpose.conventions import CONVENTIONS, to_convention
-from residualpose.model import WEIGHTS
+from residualpose.estimator import Detector
+from residualpose.model import WEIGHTS, ModelFolder
 from residualpose.pipeline.closer import Closer, closer_look
 from residualpose.pipeline.maps import Maps
-from residualpose.pipeline.normalise import NetworkInput
+from residualpose.pipeline.normalise import NetworkInput, normalise
 from residualpose.skeleton import R_HAND
 
 if TYPE_CHECKING:
@@ -167,6 +168,31 @@ def test_whom_a_closer_look_does_not_find_again_is_nobody(
     assert len(PoseEstimator(model)(frame.depth_m, frame.camera)) == 1
     stages = PoseEstimator(twice).explain(frame.depth_m, frame.camera)
     assert len(stages.poses) == 0 and stages.lifted_m.shape == (0, 15, 3)
+
+
+def test_two_who_turn_out_to_be_one_are_one(
+    model: Path, tiny_cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from residualpose.learning.export import write_card
+
+    twice = tmp_path / "twice"
+    shutil.copytree(model, twice)
+    (twice / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
+    write_card(twice, "twice")
+    frame = well_seen(tiny_cast, 1, 2.0)[0]
+    shown = DepthFrame(frame.depth_m, frame.camera)
+    maps = PerfectMaps(frame.joints_m)
+    monkeypatch.setattr(estimator, "MapsModel", lambda *_: maps)
+    monkeypatch.setattr(estimator, "seen_twice", lambda network, view: network(view))
+    monkeypatch.setattr(Closer, "shown", lambda look: (normalise(look.frame, look.focal_px),) * 2)
+    detector = Detector(ModelFolder.open(twice))
+    person = detector.at_first_sight(shown, *detector.see(shown))
+    both = person.of(np.array([0, 0]))
+    both.joints_m[1] += np.float32(0.1)
+    assert len(detector.look_closer(shown, person).joints_m) == 1
+    one = detector.look_closer(shown, both)
+    assert one.joints_m.shape == (1, 15, 3)
+    np.testing.assert_allclose(one.joints_m[0], frame.joints_m[0], atol=0.15)
 
 
 def errors_m(poses: Poses, frame: RenderedFrame) -> np.ndarray:

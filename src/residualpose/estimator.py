@@ -22,7 +22,7 @@ from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.closer import closer_look, same_person, seen_twice
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.floor import NO_FLOOR, find_floor
-from residualpose.pipeline.group import group
+from residualpose.pipeline.group import group, not_covered
 from residualpose.pipeline.lift import lift
 from residualpose.pipeline.maps import Maps, MapsModel, surface_of
 from residualpose.pipeline.normalise import NetworkInput, normalise
@@ -150,7 +150,7 @@ class Detector:
     def look_closer(self, frame: DepthFrame, people: Lifted) -> Lifted:
         """The people as a closer look at each shows them, if the model has closer looks.
 
-        Whom it does not find again is nobody.
+        Whom it does not find again is nobody, and so is the worse of two who turn out to be one.
         """
         if self._closer is None:
             return people
@@ -166,7 +166,9 @@ class Detector:
                 kept[person] = False
             else:
                 confirmed.put(person, found, row, look.corner_px)
-        return confirmed.of(kept)
+        confirmed = confirmed.of(kept)
+        best_first = confirmed.of(np.argsort(-confirmed.person_score, kind="stable"))
+        return best_first.of(not_covered(best_first.joints_px, best_first.joints_m))
 
 
 def _grouped(frame: DepthFrame, view: NetworkInput, maps: Maps, surface_m: np.ndarray) -> Lifted:

@@ -85,6 +85,15 @@ def test_somebody_well_found_gets_a_narrower_window() -> None:
     assert badly.frame.width - well.frame.width == pytest.approx(2 * 0.25 * CAMERA.fx / 3, abs=2)
 
 
+def test_joints_that_are_wrong_by_metres_do_not_make_a_huge_window() -> None:
+    joints_m = person(6.0)
+    joints_m[:3] = [[-9, -5, 6], [9, 4, 6], [0, 0, 6]]
+    fine = Camera(1500.0, 1500.0, 1999.5, 1499.5)
+    look = closer_look(DepthFrame(np.ones((3000, 4000), np.float32), fine), joints_m, FOCAL_PX)
+    _, shown = look.shown()
+    assert max(shown.depth_m.shape) <= 528 and look.focal_px < 1500
+
+
 @pytest.mark.parametrize("across_m", [-4.4, 4.4])
 def test_windows_stay_in_the_frame(across_m: float) -> None:
     tiny = person(6.0, across_m) * np.array([1, 0.05, 1], np.float32)

@@ -70,7 +70,7 @@ class StageClock:
         self._detector = Detector(estimate.model)
         self._prior = LimbPrior.load_npz(folder / "prior.npz")
         self._refiner = Refiner(folder / "refiner.onnx")
-        stages = list(STAGES)
+        stages: list[str] = list(STAGES)
         if self._detector.looks_closer:
             stages.insert(stages.index("floor"), CLOSER)
         self._ms: dict[str, list[float]] = {name: [] for name in (*stages, OUTSIDE, WHOLE)}

@@ -30,7 +30,9 @@ _LIMB_PARTNERS = [
     ITOP15.limbs.index((_PARTNERS[start], _PARTNERS[end])) for start, end in ITOP15.limbs
 ]
 _MIRRORED_XY = np.array([-1.0, 1.0], np.float32)[:, None, None]
-_MIN_SIDE_PX = 48
+_SIDE_PX = (48, 512)
+"""Of what the network is shown: it should see something, and joints that are wrong by metres should
+not make it look at more than a frame."""
 _SAME_M = 0.25
 _MIN_SAME = 3
 MIN_DEPTH_M = 0.25
@@ -66,15 +68,17 @@ def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Clo
         focal_px: focal length that the network has looked with.
     """
     distance_m = float(np.nanmedian(joints_m[:, 2]))
-    # Pixels that the camera does not have would only be made up.
-    enlarged = max(min(distance_m / CLOSE_M, frame.camera.fx / focal_px), 1.0)
     found_px = frame.camera.project(joints_m)
     well_found = bool(np.isfinite(joints_m[:, 0]).sum() >= _WELL_FOUND)
     margin_px = _MARGIN_M[well_found] * frame.camera.fx / distance_m
     size = np.array([frame.width, frame.height])
     low = np.nanmin(found_px, axis=0) - margin_px
     high = np.nanmax(found_px, axis=0) + margin_px
-    wanted = _MIN_SIDE_PX * frame.camera.fx / (focal_px * enlarged)
+    fewest, most = _SIDE_PX
+    # Pixels that the camera does not have would only be made up.
+    most_enlarged = min(frame.camera.fx, most * frame.camera.fx / (high - low).max()) / focal_px
+    enlarged = max(min(distance_m / CLOSE_M, most_enlarged), 1.0)
+    wanted = fewest * frame.camera.fx / (focal_px * enlarged)
     short = np.maximum(wanted - (high - low), 0.0)
     low = np.clip(np.floor(low - short / 2), 0, size - 1).astype(int)
     high = np.clip(np.ceil(high + short / 2), low + 16, size).astype(int)

@@ -194,7 +194,7 @@ def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
     index, score, person_score = index[order], score[order], person_score[order]
     joints_px = np.where((index >= 0)[..., None], peaks.xy_px[index], np.nan)
     if len(index) > 1:
-        keep = _not_covered(joints_px, joints_m[order])
+        keep = not_covered(joints_px, joints_m[order])
         index, score, person_score = index[keep], score[keep], person_score[keep]
         joints_px = joints_px[keep]
     return People2D(joints_px, score, person_score, index)
@@ -215,7 +215,7 @@ def _nobody() -> People2D:
     )  # fmt: skip
 
 
-def _not_covered(joints_px: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+def not_covered(joints_px: np.ndarray, points_m: np.ndarray) -> np.ndarray:
     """(P,) False for a person that lies on a better one, joint on joint of either side.
 
     Args:

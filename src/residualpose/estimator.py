@@ -35,6 +35,8 @@ from residualpose.stream import ahead, default_workers, newest
 from residualpose.tracking.follower import follow_live, follow_stream
 
 MIN_PERSON_SCORE = 0.28
+FIRST_SIGHT_SCORE = 0.2
+"""The same at first sight, where a closer look will judge."""
 MIN_MEASURED = 3
 """A person with fewer joints whose depth was measured is not believed."""
 _ABSENT, _MEASURED = int(Origin.ABSENT), int(Origin.MEASURED)
@@ -119,6 +121,7 @@ class Detector:
         self._maps = MapsModel(model.path / "maps.onnx", model.stride, threads)
         closer = model.closer_path
         self._closer = MapsModel(closer, model.stride, threads) if closer else None
+        self._enough = FIRST_SIGHT_SCORE if closer else MIN_PERSON_SCORE
 
     @property
     def looks_closer(self) -> bool:
@@ -138,14 +141,14 @@ class Detector:
     def lift(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
         """The people in what was seen of a frame, with their depth."""
         surface_m = surface_of(view, maps.stride)
-        people = self.look_closer(frame, _grouped(frame, view, maps, surface_m))
+        people = self.look_closer(frame, _grouped(frame, view, maps, surface_m, self._enough))
         grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
         floor = find_floor(surface_m, grid_camera, trunk_down(people.joints_m))
         return replace(people, floor=floor)
 
     def at_first_sight(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
         """The people before closer looks, without the floor."""
-        return _grouped(frame, view, maps, surface_of(view, maps.stride))
+        return _grouped(frame, view, maps, surface_of(view, maps.stride), self._enough)
 
     def look_closer(self, frame: DepthFrame, people: Lifted) -> Lifted:
         """The people as a closer look at each shows them, if the model has closer looks.
@@ -171,8 +174,14 @@ class Detector:
         return best_first.of(not_covered(best_first.joints_px, best_first.joints_m))
 
 
-def _grouped(frame: DepthFrame, view: NetworkInput, maps: Maps, surface_m: np.ndarray) -> Lifted:
-    """The people in maps of a frame, with the depth of the (h, w) surface; no floor."""
+def _grouped(
+    frame: DepthFrame,
+    view: NetworkInput,
+    maps: Maps,
+    surface_m: np.ndarray,
+    enough: float = MIN_PERSON_SCORE,
+) -> Lifted:
+    """The people in maps of a frame who score enough, by the (h, w) surface's depth; no floor."""
     peaks = find_peaks(maps.part_maps)
     grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
     points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
@@ -181,9 +190,7 @@ def _grouped(frame: DepthFrame, view: NetworkInput, maps: Maps, surface_m: np.nd
     found_px = frame.camera.project(grid_camera.rays(people.joints_px))
     joints_px = np.where(absent[..., None], np.nan, found_px)
     origin = np.where(absent, _ABSENT, _take(points.origin, index))
-    believed = (people.person_score >= MIN_PERSON_SCORE) & (
-        (origin == _MEASURED).sum(1) >= MIN_MEASURED
-    )
+    believed = (people.person_score >= enough) & ((origin == _MEASURED).sum(1) >= MIN_MEASURED)
     joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
     covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
     return Lifted(

@@ -18,7 +18,7 @@ __all__ = ["Completed", "LimbPrior", "complete_people", "implausible_joints"]
 
 _TRUNK = [NECK, TORSO, R_SHOULDER, L_SHOULDER, R_HIP, L_HIP]
 _ENOUGH_TRUNK = 3
-_LENGTH_GATE = 3.2
+_LENGTH_GATE = 3.6
 _MEASUREMENT_SD_M = 0.03
 _UNKNOWN_RANGE_SD_M = 1.0
 _LATERAL_GATE = 4.0

@@ -83,6 +83,18 @@ def model(tiny_cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def twice(model: Path, tmp_path: Path) -> Path:
+    """The same folder as of a model that looks twice."""
+    from residualpose.learning.export import write_card
+
+    folder = tmp_path / "twice"
+    shutil.copytree(model, folder)
+    (folder / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
+    write_card(folder, "twice")
+    return folder
+
+
+@pytest.fixture
 def perfect(model: Path, monkeypatch: pytest.MonkeyPatch) -> Estimate:
     """Makes an estimator whose 2D network knows the truth."""
 
@@ -118,14 +130,8 @@ def well_seen(cast: Cast, count: int, scale: float = 1.0) -> list[RenderedFrame]
 
 
 def test_a_closer_look_finds_what_was_missed_far_away(
-    model: Path, tiny_cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, twice: Path, tiny_cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from residualpose.learning.export import write_card
-
-    twice = tmp_path / "twice"
-    shutil.copytree(model, twice)
-    (twice / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
-    write_card(twice, "twice")
     frame = next(f for f in well_seen(tiny_cast, 8, 2.0) if f.joints_m[..., 2].min() > 2.6)
     missed = (R_HAND, R_HAND + 1, 13, 14)
     first, closer = PerfectMaps(frame.joints_m, missed), PerfectMaps(frame.joints_m)
@@ -152,14 +158,8 @@ def test_a_closer_look_finds_what_was_missed_far_away(
 
 
 def test_whom_a_closer_look_does_not_find_again_is_nobody(
-    model: Path, tiny_cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, twice: Path, tiny_cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from residualpose.learning.export import write_card
-
-    twice = tmp_path / "twice"
-    shutil.copytree(model, twice)
-    (twice / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
-    write_card(twice, "twice")
     frame = next(f for f in well_seen(tiny_cast, 8, 2.0) if f.joints_m[..., 2].min() > 2.6)
     networks = {
         "maps.onnx": PerfectMaps(frame.joints_m), "closer.onnx": PerfectMaps(frame.joints_m + 9)
@@ -171,14 +171,8 @@ def test_whom_a_closer_look_does_not_find_again_is_nobody(
 
 
 def test_two_who_turn_out_to_be_one_are_one(
-    model: Path, tiny_cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    twice: Path, tiny_cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from residualpose.learning.export import write_card
-
-    twice = tmp_path / "twice"
-    shutil.copytree(model, twice)
-    (twice / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
-    write_card(twice, "twice")
     frame = well_seen(tiny_cast, 1, 2.0)[0]
     shown = DepthFrame(frame.depth_m, frame.camera)
     maps = PerfectMaps(frame.joints_m)

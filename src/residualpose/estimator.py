@@ -1,6 +1,7 @@
 """PoseEstimator: calls the stages in order, nothing else.
 
 frame -> normalise -> maps -> peaks -> lift -> group -> complete -> refine -> Poses
+A model that looks closer does all up to group again, for each person.
 """
 
 from __future__ import annotations

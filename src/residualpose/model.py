@@ -4,7 +4,7 @@ card.json     name, focal_px, stride, summary, training, scores, sha256 of each 
               name or described, where it is not itop15; architecture where it is "released", whose
               files released_folder.py describes
 maps.onnx     depth -> part maps, limb fields, offsets
-closer.onnx   the same for closer looks at people far away; a model without it looks once
+closer.onnx   the same for a closer look at everybody found; a model without it looks once
 prior.npz     limb prior
 refiner.onnx  completed people -> residuals; not there yet while it is being trained
 """

@@ -1,8 +1,8 @@
 """Put trained parts together to a model folder that `predict --model DIR` and PoseEstimator load.
 
 DIR gets maps.onnx, prior.npz, refiner.onnx and card.json, which tells how the model was trained.
-Without --refiner the folder serves to train one; with --closer the model looks twice at people far
-away. Needs the train extra.
+Without --refiner the folder serves to train one; with --closer the model looks at everybody
+twice. Needs the train extra.
 
 Examples:
   residualpose export --run runs/base --prior runs/prior.npz --out runs/detector

@@ -62,8 +62,7 @@ def run_fine_tune(options: FineTuneOptions) -> int:
     tuned = options.out / "model"
     name = options.out.resolve().name
     # Closer looks, which have learned nothing of this camera, would undo what the first has.
-    parts = export.Options(config.out, prior, tuned, refiner, name=name, overwrite=True)
-    export.run(parts)
+    export.run(export.Options(config.out, prior, tuned, refiner, name=name, overwrite=True))
     minutes = (time.monotonic() - begun) / 60
     if labelled is not None:
         _compare(options.start, tuned, labelled, minutes, options.out / "report.json")

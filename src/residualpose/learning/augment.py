@@ -29,6 +29,7 @@ CLOSER_M = (0.75 * CLOSE_M, 1.4 * CLOSE_M)
 ENLARGED = (1.15, 2.2)
 """How many times larger than at first sight they show them at most: what cameras' pixels allow."""
 CLOSER_JITTER = 0.12
+"""The same as `CENTRE_JITTER` for closer looks, whose windows are cut around the person."""
 
 
 @dataclass(frozen=True, slots=True)

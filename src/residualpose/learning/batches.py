@@ -58,7 +58,7 @@ class Crop:
     height: int = 112
     """Pixels, a multiple of 16."""
     whole_every: int = 4
-    """One step in so many shows whole frames."""
+    """One step in so many shows whole frames; none does where `closer_px` is given."""
     closer_px: float | None = None
     """Focal length at which crops show people as a closer look does; None: as they are."""
 

@@ -20,11 +20,11 @@ from residualpose.skeleton import ITOP15
 
 CLOSE_M = 1.8
 """How far away a closer look shows people, where the camera has the pixels for it."""
-_WELL_FOUND = 12
-"""Joints from which on somebody is well found."""
-_MARGIN_M = {True: 0.35, False: 0.6}
-"""Of the window around the joints found, of somebody well found and of others, who may be larger:
+_MARGIN_M, _WIDE_MARGIN_M = 0.35, 0.6
+"""Of the window around the joints found, and where joints are missing, which may lie farther out:
 the networks' time goes with the window, and is half with the smaller margin."""
+_WELL_FOUND = 12
+"""Joints from which on the smaller margin will do."""
 _PARTNERS = list(ITOP15.mirror)
 _LIMB_PARTNERS = [
     ITOP15.limbs.index((_PARTNERS[start], _PARTNERS[end])) for start, end in ITOP15.limbs
@@ -33,9 +33,10 @@ _MIRRORED_XY = np.array([-1.0, 1.0], np.float32)[:, None, None]
 _SIDE_PX = (48, 512)
 """Of what the network is shown: it should see something, and joints that are wrong by metres should
 not make it look at more than a frame."""
-_SAME_M = 0.25
-_MIN_SAME = 3
+_SAME_M, _MIN_SAME = 0.25, 3
+"""Somebody is the same person if so many joints are no farther than that from where they were."""
 MIN_DEPTH_M = 0.25
+"""Surfaces never seem nearer than that: what stands in front would be behind the camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,9 @@ def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Clo
     """
     distance_m = float(np.nanmedian(joints_m[:, 2]))
     found_px = frame.camera.project(joints_m)
-    well_found = bool(np.isfinite(joints_m[:, 0]).sum() >= _WELL_FOUND)
-    margin_px = _MARGIN_M[well_found] * frame.camera.fx / distance_m
+    well_found = np.isfinite(joints_m[:, 0]).sum() >= _WELL_FOUND
+    margin_m = _MARGIN_M if well_found else _WIDE_MARGIN_M
+    margin_px = margin_m * frame.camera.fx / distance_m
     size = np.array([frame.width, frame.height])
     low = np.nanmin(found_px, axis=0) - margin_px
     high = np.nanmax(found_px, axis=0) + margin_px
@@ -90,7 +92,7 @@ def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Clo
 
 
 def seen_twice(network: MapsModel, view: NetworkInput) -> Maps:
-    """Mean of what the network sees in a view and in its mirror image."""
+    """Mean of what the network sees in a view and in its mirror image, as maps of the view."""
     seen = network(view)
     mirror_m = np.ascontiguousarray(view.depth_m[:, ::-1])
     flipped = network(NetworkInput(mirror_m, view.camera))

@@ -212,6 +212,7 @@ class LimbPrior:
         return gains
 
     def _new_gains(self, known: np.ndarray) -> _Gains:
+        """Gains for a mask (56,) of known features: the conditional Gaussians' closed form."""
         noise = np.tile(np.array([self.direction_sd] * 3 + [self.length_sd_m]) ** 2, LIMBS)
         there, gone = np.flatnonzero(known), np.flatnonzero(~known)
         rows, rest = self.covariance[:, known], self.covariance[:, ~known]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ import numpy as np
 import pytest
 
 from residualpose import Camera, Origin, Poses
+from residualpose.pipeline.maps import Maps
+from residualpose.pipeline.normalise import NetworkInput
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from residualpose.synthetic.bodies import BodyBank
+    from residualpose.synthetic.people import RenderedFrame
     from residualpose.synthetic.shards import Cast
 
 
@@ -71,6 +75,86 @@ def tiny_cast(tiny_bank: BodyBank) -> Cast:
     from residualpose.synthetic.shards import Cast
 
     return Cast(tiny_bank, PoseLibrary.procedural(0, 300))
+
+
+@pytest.fixture(scope="session")
+def well_seen(tiny_cast: Cast) -> Callable[..., Iterator[RenderedFrame]]:
+    """Makes frames of so many people of whom nearly every joint is visible."""
+    from residualpose.synthetic.people import SceneConfig, render_frame
+
+    def make(scale: float = 1.0, people: int = 1) -> Iterator[RenderedFrame]:
+        odds = tuple(float(k == people) for k in range(5))
+        scene = SceneConfig(
+            round(160 * scale), round(128 * scale), 144 * scale, 14 * scale, people=odds
+        )
+        for seed in count():
+            rng = np.random.default_rng(seed)
+            frame = render_frame(tiny_cast.bank, tiny_cast.poses, scene, rng)
+            if frame.visible.sum() >= 14 * people and frame.joints_m[..., 2].max() < 4.5:
+                yield frame
+
+    return make
+
+
+class PerfectMaps:
+    """Writes the training targets of the known people, less some joints."""
+
+    nearer_m = 0.0
+    """How much nearer the surfaces of the next view are than they seem."""
+
+    def __init__(self, people_m: np.ndarray, missed: tuple[int, ...] = ()) -> None:
+        self.people_m, self.missed = people_m, list(missed)
+
+    def __call__(self, view: NetworkInput) -> Maps:
+        import torch
+
+        from residualpose.learning.targets import make_targets
+
+        camera = view.camera
+        z = self.people_m[..., 2:]
+        moved_m = self.people_m * (z - self.nearer_m) / z  # along the rays
+        targets = make_targets(
+            torch.tensor(moved_m[None], dtype=torch.float32),
+            torch.ones(1, *self.people_m.shape[:2], dtype=torch.bool),
+            torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]]),
+            torch.from_numpy(view.depth_m)[None],
+            2,
+        )
+        parts, fields, offsets = (
+            t[0].numpy() for t in (targets.parts, targets.fields, targets.offsets_m)
+        )
+        parts[self.missed] = 0
+        return Maps(parts, fields, offsets, 2)
+
+
+@pytest.fixture
+def perfect_maps() -> type[PerfectMaps]:
+    """A 2D network that knows the truth."""
+    return PerfectMaps
+
+
+@pytest.fixture(scope="session")
+def perfect_model(tiny_cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with a fitted prior and a refiner that changes nothing; no 2D network."""
+    pytest.importorskip("torch", reason="needs the train extra")
+    pytest.importorskip("onnx", reason="needs the train extra")
+    from residualpose.learning.export import export_refiner, write_card
+    from residualpose.learning.fit_prior import PriorFit, fit_prior
+    from residualpose.learning.refiner_network import RefinerNetwork
+    from residualpose.synthetic.bodies import part_transforms, posed_joints
+
+    folder = tmp_path_factory.mktemp("model")
+    bank, rng = tiny_cast.bank, np.random.default_rng(0)
+    world_m = np.stack([
+        posed_joints(bank, k % 3, *part_transforms(bank, k % 3, tiny_cast.poses.sample(rng)))
+        for k in range(120)
+    ])  # fmt: skip
+    camera_m = np.stack([world_m[..., 0], -world_m[..., 2], world_m[..., 1] + 3], -1)
+    fit_prior(camera_m, settings=PriorFit(components=1, iterations=3)).save(folder / "prior.npz")
+    export_refiner(RefinerNetwork(width=16, blocks=1), folder / "refiner.onnx")
+    (folder / "maps.onnx").write_bytes(b"written by PerfectMaps instead")
+    write_card(folder, "perfect")
+    return folder
 
 
 @pytest.fixture(scope="session")

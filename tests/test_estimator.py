@@ -2,191 +2,46 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from residualpose import Camera, DepthFrame, Origin, PoseEstimator, Poses, UsageError, estimator
+from residualpose import Camera, DepthFrame, Origin, PoseEstimator, Poses, UsageError, detector
 from residualpose.conventions import CONVENTIONS, to_convention
-from residualpose.estimator import Detector
-from residualpose.model import WEIGHTS, ModelFolder
-from residualpose.pipeline.closer import Closer, closer_look
-from residualpose.pipeline.maps import Maps
-from residualpose.pipeline.normalise import NetworkInput, normalise
+from residualpose.model import WEIGHTS
 from residualpose.skeleton import R_HAND
 
 if TYPE_CHECKING:
     from residualpose.synthetic.people import RenderedFrame
-    from residualpose.synthetic.shards import Cast
 
 Estimate = Callable[..., PoseEstimator]
-
-
-class PerfectMaps:
-    """Writes the training targets of the known people, less some joints."""
-
-    nearer_m = 0.0
-    """How much nearer the surfaces of the next view are than they seem."""
-
-    def __init__(self, people_m: np.ndarray, missed: tuple[int, ...] = ()) -> None:
-        self.people_m, self.missed = people_m, list(missed)
-
-    def __call__(self, view: NetworkInput) -> Maps:
-        import torch
-
-        from residualpose.learning.targets import make_targets
-
-        camera = view.camera
-        z = self.people_m[..., 2:]
-        moved_m = self.people_m * (z - self.nearer_m) / z  # along the rays
-        targets = make_targets(
-            torch.tensor(moved_m[None], dtype=torch.float32),
-            torch.ones(1, *self.people_m.shape[:2], dtype=torch.bool),
-            torch.tensor([[camera.fx, camera.fy, camera.cx, camera.cy]]),
-            torch.from_numpy(view.depth_m)[None],
-            2,
-        )
-        parts, fields, offsets = (
-            t[0].numpy() for t in (targets.parts, targets.fields, targets.offsets_m)
-        )
-        parts[self.missed] = 0
-        return Maps(parts, fields, offsets, 2)
-
-
-@pytest.fixture(scope="module")
-def model(tiny_cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with a fitted prior and a refiner that changes nothing; no 2D network."""
-    pytest.importorskip("torch", reason="needs the train extra")
-    pytest.importorskip("onnx", reason="needs the train extra")
-    from residualpose.learning.export import export_refiner, write_card
-    from residualpose.learning.fit_prior import PriorFit, fit_prior
-    from residualpose.learning.refiner_network import RefinerNetwork
-    from residualpose.synthetic.bodies import part_transforms, posed_joints
-
-    folder = tmp_path_factory.mktemp("model")
-    bank, rng = tiny_cast.bank, np.random.default_rng(0)
-    world_m = np.stack([
-        posed_joints(bank, k % 3, *part_transforms(bank, k % 3, tiny_cast.poses.sample(rng)))
-        for k in range(120)
-    ])  # fmt: skip
-    camera_m = np.stack([world_m[..., 0], -world_m[..., 2], world_m[..., 1] + 3], -1)
-    fit_prior(camera_m, settings=PriorFit(components=1, iterations=3)).save(folder / "prior.npz")
-    export_refiner(RefinerNetwork(width=16, blocks=1), folder / "refiner.onnx")
-    (folder / "maps.onnx").write_bytes(b"written by PerfectMaps instead")
-    write_card(folder, "perfect")
-    return folder
+Seen = Callable[..., Iterator["RenderedFrame"]]
 
 
 @pytest.fixture
-def twice(model: Path, tmp_path: Path) -> Path:
-    """The same folder as of a model that looks twice."""
-    from residualpose.learning.export import write_card
-
-    folder = tmp_path / "twice"
-    shutil.copytree(model, folder)
-    (folder / "closer.onnx").write_bytes(b"written by PerfectMaps instead")
-    write_card(folder, "twice")
-    return folder
-
-
-@pytest.fixture
-def perfect(model: Path, monkeypatch: pytest.MonkeyPatch) -> Estimate:
+def perfect(
+    perfect_model: Path, perfect_maps: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> Estimate:
     """Makes an estimator whose 2D network knows the truth."""
 
     def make(
         people_m: np.ndarray, missed: tuple[int, ...] = (), convention: str | None = None
     ) -> PoseEstimator:
-        maps = PerfectMaps(people_m, missed)
-        monkeypatch.setattr(estimator, "MapsModel", lambda path, stride, threads=None: maps)
-        return PoseEstimator(model, convention=convention)
+        maps = perfect_maps(people_m, missed)
+        monkeypatch.setattr(detector, "MapsModel", lambda path, stride, threads=None: maps)
+        return PoseEstimator(perfect_model, convention=convention)
 
     return make
 
 
 @pytest.fixture(scope="module")
-def frames(tiny_cast: Cast) -> list[RenderedFrame]:
-    return well_seen(tiny_cast, 4)
-
-
-def well_seen(cast: Cast, count: int, scale: float = 1.0) -> list[RenderedFrame]:
-    """Frames of one person of whom nearly every joint is visible."""
-    from residualpose.synthetic.people import SceneConfig, render_frame
-
-    scene = SceneConfig(
-        round(160 * scale), round(128 * scale), 144 * scale, 14 * scale, people=(0, 1, 0, 0, 0)
-    )
-    found, seed = [], 0
-    while len(found) < count:
-        frame = render_frame(cast.bank, cast.poses, scene, np.random.default_rng(seed))
-        seed += 1
-        if frame.visible.sum() >= 14 and frame.joints_m[..., 2].max() < 4.5:
-            found.append(frame)
-    return found
-
-
-def test_a_closer_look_finds_what_was_missed_far_away(
-    model: Path, twice: Path, tiny_cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame = next(f for f in well_seen(tiny_cast, 8, 2.0) if f.joints_m[..., 2].min() > 2.6)
-    missed = (R_HAND, R_HAND + 1, 13, 14)
-    first, closer = PerfectMaps(frame.joints_m, missed), PerfectMaps(frame.joints_m)
-    networks = {"maps.onnx": first, "closer.onnx": closer}
-    monkeypatch.setattr(estimator, "MapsModel", lambda path, *_: networks[path.name])
-
-    def looked(*arguments: Any) -> Closer:
-        look = closer_look(*arguments)
-        closer.nearer_m = look.nearer_m
-        return look
-
-    monkeypatch.setattr(estimator, "closer_look", looked)
-    # What knows the truth by heart does not look, and would not see a mirror image.
-    monkeypatch.setattr(estimator, "seen_twice", lambda network, view: network(view))
-    before = PoseEstimator(model)(frame.depth_m, frame.camera)
-    after = PoseEstimator(twice)(frame.depth_m, frame.camera)
-    assert len(before) == len(after) == 1 and closer.nearer_m > 0.5
-    assert (before.origin[0, list(missed)] == Origin.PRIOR).all()
-    assert (after.origin[0, list(missed)] == Origin.MEASURED).sum() >= 2
-    assert errors_m(after, frame)[0, list(missed)].max() < errors_m(before, frame).max()
-    assert np.median(errors_m(after, frame)) < 0.03
-    truth_px = frame.camera.project(frame.joints_m)
-    assert np.nanmedian(np.linalg.norm(after.joints_px - truth_px, axis=-1)) < 0.7
-
-
-def test_whom_a_closer_look_does_not_find_again_is_nobody(
-    model: Path, twice: Path, tiny_cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame = next(f for f in well_seen(tiny_cast, 8, 2.0) if f.joints_m[..., 2].min() > 2.6)
-    networks = {
-        "maps.onnx": PerfectMaps(frame.joints_m), "closer.onnx": PerfectMaps(frame.joints_m + 9)
-    }  # fmt: skip
-    monkeypatch.setattr(estimator, "MapsModel", lambda path, *_: networks[path.name])
-    assert len(PoseEstimator(model)(frame.depth_m, frame.camera)) == 1
-    stages = PoseEstimator(twice).explain(frame.depth_m, frame.camera)
-    assert len(stages.poses) == 0 and stages.lifted_m.shape == (0, 15, 3)
-
-
-def test_two_who_turn_out_to_be_one_are_one(
-    twice: Path, tiny_cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame = well_seen(tiny_cast, 1, 2.0)[0]
-    shown = DepthFrame(frame.depth_m, frame.camera)
-    maps = PerfectMaps(frame.joints_m)
-    monkeypatch.setattr(estimator, "MapsModel", lambda *_: maps)
-    monkeypatch.setattr(estimator, "seen_twice", lambda network, view: network(view))
-    monkeypatch.setattr(Closer, "shown", lambda look: (normalise(look.frame, look.focal_px),) * 2)
-    detector = Detector(ModelFolder.open(twice))
-    person = detector.at_first_sight(shown, *detector.see(shown))
-    both = person.of(np.array([0, 0]))
-    both.joints_m[1] += np.float32(0.1)
-    assert len(detector.look_closer(shown, person).joints_m) == 1
-    one = detector.look_closer(shown, both)
-    assert one.joints_m.shape == (1, 15, 3)
-    np.testing.assert_allclose(one.joints_m[0], frame.joints_m[0], atol=0.15)
+def frames(well_seen: Seen) -> list[RenderedFrame]:
+    return list(islice(well_seen(), 4))
 
 
 def errors_m(poses: Poses, frame: RenderedFrame) -> np.ndarray:
@@ -233,8 +88,8 @@ def test_a_missed_hand_is_guessed_and_marked(
         np.testing.assert_allclose(poses.joints_px[0, R_HAND], expected_px, rtol=1e-4)
 
 
-def test_finer_images_give_the_same_people(tiny_cast: Cast, perfect: Estimate) -> None:
-    for frame in well_seen(tiny_cast, 2, scale=2.5):
+def test_finer_images_give_the_same_people(well_seen: Seen, perfect: Estimate) -> None:
+    for frame in islice(well_seen(2.5), 2):
         poses = perfect(frame.joints_m)(frame.depth_m, frame.camera)
         assert len(poses) == 1 and np.median(errors_m(poses, frame)) < 0.03
         truth_px = frame.camera.project(frame.joints_m)

@@ -1,7 +1,6 @@
 """PoseEstimator: calls the stages in order, nothing else.
 
-frame -> normalise -> maps -> peaks -> lift -> group -> complete -> refine -> Poses
-A model that looks closer does all up to group again, for each person.
+frame -> detect (normalise, maps, peaks, lift, group) -> complete -> refine -> Poses
 """
 
 from __future__ import annotations
@@ -16,31 +15,18 @@ import numpy as np
 
 from residualpose.camera import Camera
 from residualpose.conventions import convention_by_name, to_convention
+from residualpose.detector import Detector, Lifted
 from residualpose.errors import UsageError
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
-from residualpose.pipeline.body_frame import trunk_down
-from residualpose.pipeline.closer import closer_look, same_person, seen_twice
 from residualpose.pipeline.complete import LimbPrior, complete_people
-from residualpose.pipeline.floor import NO_FLOOR, find_floor
-from residualpose.pipeline.group import group, not_covered
-from residualpose.pipeline.lift import lift
-from residualpose.pipeline.maps import Maps, MapsModel, surface_of
-from residualpose.pipeline.normalise import NetworkInput, normalise
-from residualpose.pipeline.peaks import find_peaks
+from residualpose.pipeline.floor import NO_FLOOR
+from residualpose.pipeline.maps import Maps
 from residualpose.pipeline.refine import Refiner
-from residualpose.pipeline.sides import settle_sides
 from residualpose.poses import Origin, Poses
 from residualpose.skeleton import ITOP15
 from residualpose.stream import ahead, default_workers, newest
 from residualpose.tracking.follower import follow_live, follow_stream
-
-MIN_PERSON_SCORE = 0.28
-FIRST_SIGHT_SCORE = 0.2
-"""The same at first sight, where a closer look will judge."""
-MIN_MEASURED = 3
-"""A person with fewer joints whose depth was measured is not believed."""
-_ABSENT, _MEASURED = int(Origin.ABSENT), int(Origin.MEASURED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,138 +56,6 @@ class Stages:
             self.joints_px[rows], self.lifted_m[rows], self.completed_m[rows],
             self.refined_m[rows], poses, self.maps, self.floor,
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Lifted:
-    """The people of one frame between grouping and completion; all but the last over (P, 15)."""
-
-    joints_px: np.ndarray
-    joints_m: np.ndarray
-    joint_score: np.ndarray
-    person_score: np.ndarray
-    origin: np.ndarray
-    covariance_m2: np.ndarray
-    floor: np.ndarray = field(default_factory=NO_FLOOR.copy)
-    """(4,) as `find_floor` returns it."""
-
-    def of(self, rows: np.ndarray) -> Lifted:
-        """Some of the people, by places (N,) or a mask (P,)."""
-        return Lifted(
-            self.joints_px[rows], self.joints_m[rows], self.joint_score[rows],
-            self.person_score[rows], self.origin[rows], self.covariance_m2[rows], self.floor,
-        )  # fmt: skip
-
-    def copy(self) -> Lifted:
-        """The same in memory of its own."""
-        return self.of(np.arange(len(self.joints_m)))
-
-    def put(self, person: int, closer: Lifted, row: int, corner_px: np.ndarray) -> None:
-        """Put in what a closer look has found of somebody: the joints that it has.
-
-        Args:
-            person: who of these people.
-            closer: the people of the closer look.
-            row: who of those it is.
-            corner_px: (2,) where the window's first pixel lies in the frame.
-        """
-        have = closer.origin[row] != _ABSENT
-        self.joints_px[person, have] = closer.joints_px[row, have] + corner_px
-        self.joints_m[person, have] = closer.joints_m[row, have]
-        self.joint_score[person, have] = closer.joint_score[row, have]
-        self.origin[person, have] = closer.origin[row, have]
-        self.covariance_m2[person, have] = closer.covariance_m2[row, have]
-        self.person_score[person] = closer.person_score[row]
-
-
-class Detector:
-    """The stages up to lifting, which need no refiner: what a refiner is trained on."""
-
-    def __init__(self, model: ModelFolder, threads: int | None = None) -> None:
-        self._focal_px = model.focal_px
-        self._maps = MapsModel(model.path / "maps.onnx", model.stride, threads)
-        closer = model.closer_path
-        self._closer = MapsModel(closer, model.stride, threads) if closer else None
-        self._enough = FIRST_SIGHT_SCORE if closer else MIN_PERSON_SCORE
-
-    @property
-    def looks_closer(self) -> bool:
-        """Whether the model looks at people a second time."""
-        return self._closer is not None
-
-    def __call__(self, frame: DepthFrame) -> tuple[Maps, Lifted]:
-        """What the 2D network saw, and the people in it with their depth."""
-        view, maps = self.see(frame)
-        return maps, self.lift(frame, view, maps)
-
-    def see(self, frame: DepthFrame) -> tuple[NetworkInput, Maps]:
-        """What the 2D network is shown and what it saw; several threads may ask at once."""
-        view = normalise(frame, self._focal_px)
-        return view, self._maps(view)
-
-    def lift(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
-        """The people in what was seen of a frame, with their depth."""
-        surface_m = surface_of(view, maps.stride)
-        people = self.look_closer(frame, _grouped(frame, view, maps, surface_m, self._enough))
-        grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-        floor = find_floor(surface_m, grid_camera, trunk_down(people.joints_m))
-        return replace(people, floor=floor)
-
-    def at_first_sight(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
-        """The people before closer looks, without the floor."""
-        return _grouped(frame, view, maps, surface_of(view, maps.stride), self._enough)
-
-    def look_closer(self, frame: DepthFrame, people: Lifted) -> Lifted:
-        """The people as a closer look at each shows them, if the model has closer looks.
-
-        Whom it does not find again is nobody, and so is the worse of two who turn out to be one.
-        """
-        if self._closer is None:
-            return people
-        confirmed = people.copy()
-        kept = np.ones(len(people.joints_m), dtype=bool)
-        for person, joints_m in enumerate(people.joints_m):
-            look = closer_look(frame, joints_m, self._focal_px)
-            view, shown = look.shown()
-            maps = seen_twice(self._closer, shown)
-            found = _grouped(look.frame, view, maps, surface_of(view, maps.stride))
-            row = same_person(joints_m, found.joints_m)
-            if row is None:
-                kept[person] = False
-            else:
-                confirmed.put(person, found, row, look.corner_px)
-        confirmed = confirmed.of(kept)
-        best_first = confirmed.of(np.argsort(-confirmed.person_score, kind="stable"))
-        return best_first.of(not_covered(best_first.joints_px, best_first.joints_m))
-
-
-def _grouped(
-    frame: DepthFrame,
-    view: NetworkInput,
-    maps: Maps,
-    surface_m: np.ndarray,
-    enough: float = MIN_PERSON_SCORE,
-) -> Lifted:
-    """The people in maps of a frame who score enough, by the (h, w) surface's depth; no floor."""
-    peaks = find_peaks(maps.part_maps)
-    grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-    points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
-    people = settle_sides(group(peaks, maps.limb_fields, points.points_m), points.points_m)
-    index, absent = people.peak_index, people.peak_index < 0
-    found_px = frame.camera.project(grid_camera.rays(people.joints_px))
-    joints_px = np.where(absent[..., None], np.nan, found_px)
-    origin = np.where(absent, _ABSENT, _take(points.origin, index))
-    believed = (people.person_score >= enough) & ((origin == _MEASURED).sum(1) >= MIN_MEASURED)
-    joints_m = np.where(absent[..., None], np.nan, _take(points.points_m, index))
-    covariance = np.where(absent[..., None, None], np.nan, _take(points.covariance_m2, index))
-    return Lifted(
-        joints_px[believed].astype(np.float32),
-        joints_m[believed].astype(np.float32),
-        people.joint_score[believed].astype(np.float32),
-        people.person_score[believed],
-        origin[believed].astype(np.uint8),
-        covariance[believed].astype(np.float32),
-    )
 
 
 class PoseEstimator:
@@ -273,7 +127,7 @@ class PoseEstimator:
             stages_m = tuple(to_convention(joints_m, self._convention) for joints_m in stages_m)
             joints_px = _moved_px(joints_px, frame.camera, refined.joints_m, stages_m[-1])
         lifted_m, completed_m, refined_m = stages_m
-        origin = np.where(np.isfinite(refined_m).all(-1), completed.origin, _ABSENT)
+        origin = np.where(np.isfinite(refined_m).all(-1), completed.origin, int(Origin.ABSENT))
         found = np.isfinite(joints_px).all(-1, keepdims=True)
         poses = Poses(
             joints_px=np.where(found, joints_px, frame.camera.project(refined_m)),
@@ -367,13 +221,6 @@ def _moved_px(
     """Pixels moved as the same joints were in space; where that is unknown, they stay."""
     shift_px = camera.project(after_m) - camera.project(before_m)
     return (joints_px + np.nan_to_num(shift_px)).astype(np.float32)
-
-
-def _take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Rows of (N, ...) by (P, 15) indices, of which -1 may point anywhere."""
-    if not len(values):
-        return np.zeros((*index.shape, *values.shape[1:]), values.dtype)
-    return values[index]
 
 
 def _as_frame(depth_m: np.ndarray | DepthFrame, camera: Camera | None) -> DepthFrame:

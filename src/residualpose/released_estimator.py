@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from residualpose.camera import Camera
-from residualpose.estimator import MIN_MEASURED, Lifted, Stages
+from residualpose.detector import MIN_MEASURED, Lifted
+from residualpose.estimator import Stages
 from residualpose.frames import DepthFrame
 from residualpose.original_config import OriginalConfig
 from residualpose.pipeline.complete import Completed, LimbPrior, complete_people

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from residualpose.camera import Camera
-from residualpose.estimator import Detector, Lifted
+from residualpose.detector import Detector, Lifted
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
 from residualpose.pipeline.limb_prior import LimbPrior

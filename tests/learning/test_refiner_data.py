@@ -11,8 +11,8 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
+from residualpose.detector import Lifted
 from residualpose.errors import ResidualPoseError
-from residualpose.estimator import Lifted
 from residualpose.frames import DepthFrame
 from residualpose.learning.refiner_data import RefinerData, collect
 from residualpose.model import WEIGHTS

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from residualpose.estimator import Detector, PoseEstimator
+from residualpose.detector import Detector
+from residualpose.estimator import PoseEstimator
 from residualpose.frames import DepthFrame
 from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.complete import LimbPrior, complete_people

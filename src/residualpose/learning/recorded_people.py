@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from residualpose.detector import Lifted
 from residualpose.errors import ResidualPoseError
-from residualpose.estimator import Lifted
 from residualpose.evaluation.labelled import LabelledFrames
 from residualpose.frames import DepthFrame
 from residualpose.learning.refiner_data import RefinerData, pairs

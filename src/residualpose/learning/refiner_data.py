@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from residualpose.detector import Lifted
 from residualpose.errors import ResidualPoseError
-from residualpose.estimator import Lifted
 from residualpose.evaluation.match import match_people
 from residualpose.frames import DepthFrame
 from residualpose.pipeline.complete import LimbPrior, complete_people

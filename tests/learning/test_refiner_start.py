@@ -50,15 +50,17 @@ def test_an_exported_refiner_comes_back_whole(network: RefinerNetwork, tmp_path:
         torch.testing.assert_close(weight, expected[name], atol=2e-3, rtol=2e-3)  # half precision
 
 
-def test_the_bundled_refiner_says_the_same() -> None:
-    network = RefinerNetwork(width=64, blocks=3)
-    start_refiner_from(network, "small")
-    x = torch.randn(4, N_FEATURES, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("name, width, blocks", [("small", 64, 3), ("base", 96, 4)])
+def test_the_bundled_refiner_says_the_same(name: str, width: int, blocks: int) -> None:
+    network = RefinerNetwork(width, blocks)
+    start_refiner_from(network, name)
+    x = 0.5 * torch.randn(64, N_FEATURES, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         ours = network.eval()(x)
-    session = start_session(ModelFolder.open("small").refiner_path, 1)
+    session = start_session(ModelFolder.open(name).refiner_path, 1)
     for mine, theirs in zip(ours, session.run(None, {"features": x.numpy()}), strict=True):
-        np.testing.assert_allclose(mine.numpy(), np.asarray(theirs), atol=2e-2)
+        apart = mine.numpy() - np.asarray(theirs)  # what lies between layers is rounded there
+        assert np.sqrt(np.mean(apart**2)) < 0.05 * mine.numpy().std()
 
 
 def test_one_of_another_size_is_refused(network: RefinerNetwork, tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from residualpose.cli.training import make_folder
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.learning.export import export_refiner, export_regressor
 from residualpose.learning.fit_prior import fit_prior
+from residualpose.learning.integer_refiner import MOST_PEOPLE, store_refiner_integers
 from residualpose.learning.labelled_poses import labelled_poses, training_frames
 from residualpose.learning.mix import Share
 from residualpose.learning.recorded_people import collect_recorded
 from residualpose.learning.refiner_data import RefinerData, collect
 from residualpose.learning.statistics import PoseStatistics, released_prior
 from residualpose.learning.train_prior import PriorConfig, train_prior
-from residualpose.learning.train_refiner import RefinerConfig, train_refiner
+from residualpose.learning.train_refiner import RefinerConfig, features_of, train_refiner
 from residualpose.learning.train_regressor import train_regressor
 from residualpose.model import ModelFolder
 from residualpose.pipeline.limb_prior import LimbPrior
@@ -103,6 +104,7 @@ def _fit_refiner(
         else:
             checkpoint = unfinished / "checkpoint.pt"
             export_refiner(train_refiner(data, config, progress, checkpoint), temporary)
+            store_refiner_integers(temporary, features_of(data.part(slice(MOST_PEOPLE))))
     temporary.replace(options.out)
     return len(data)
 

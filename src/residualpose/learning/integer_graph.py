@@ -18,7 +18,7 @@ from onnx import NodeProto, helper, numpy_helper
 
 from residualpose.learning.integers import WEIGHT_STEPS
 
-_MICROSOFT = "com.microsoft"
+MICROSOFT = "com.microsoft"
 """Where ONNX Runtime keeps operations of its own."""
 
 
@@ -76,7 +76,7 @@ class _Graph:
         source, weight_name, bias_name = conv.input
         before = self.maker(source, "DequantizeLinear")
         assert before is not None
-        steps, scale = _filter_steps(self.stored.pop(weight_name))
+        steps, scale = filter_steps(self.stored.pop(weight_name))
         zero = np.zeros(len(scale), np.int8)
         name = conv.output[0]
         self.stored |= {
@@ -89,7 +89,7 @@ class _Graph:
             helper.make_node("Transpose", [before.input[0]], [f"{name}_read"], perm=[0, 2, 3, 1]),
             helper.make_node(
                 "MatMulIntegerToFloat", [f"{name}_read", *factors, *zeros, bias_name],
-                [f"{name}_cells"], domain=_MICROSOFT,
+                [f"{name}_cells"], domain=MICROSOFT,
             ),
             helper.make_node("Transpose", [f"{name}_cells"], [name], perm=[0, 3, 1, 2]),
         ]  # fmt: skip
@@ -101,7 +101,7 @@ class _Graph:
         before = self.maker(source, "DequantizeLinear")
         assert before is not None
         bias = self.stored.pop(bias_name)
-        steps, scale = _filter_steps(self.stored.pop(weight_name))
+        steps, scale = filter_steps(self.stored.pop(weight_name))
         products = scale * np.float32(self.stored[before.input[1]])
         sums = np.rint(bias / products).astype(np.int32)
         for k, name, integers, size in (
@@ -176,14 +176,15 @@ class _Graph:
             for name, value in self.stored.items()
             if name not in constants
         )
-        if any(node.domain == _MICROSOFT for node in self.nodes):
-            self.model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
+        if any(node.domain == MICROSOFT for node in self.nodes):
+            self.model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
         onnx.checker.check_model(self.model)
         return self.model
 
 
-def _filter_steps(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (C, ., ., .) as int8 steps, and the size (C,) of a step of each filter."""
-    largest = np.abs(weight).max((1, 2, 3))
+def filter_steps(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (C, ...) as int8 steps, and the size (C,) of a step of each filter or neuron."""
+    largest = np.abs(weight).reshape(len(weight), -1).max(1)
     scale = (np.maximum(largest, 1e-12) / WEIGHT_STEPS).astype(np.float32)
-    return np.rint(weight / scale[:, None, None, None]).astype(np.int8), scale
+    steps = weight / scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return np.rint(steps).astype(np.int8), scale

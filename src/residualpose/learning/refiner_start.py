@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from residualpose.errors import MissingExtraError, ResidualPoseError
@@ -25,6 +26,9 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
         raise MissingExtraError("onnx", "train") from None
     arrays = {i.name: numpy_helper.to_array(i) for i in onnx.load(str(path)).graph.initializer}
     stored = {name: torch.from_numpy(array.copy()).float() for name, array in arrays.items()}
+    for name in [name for name, array in arrays.items() if array.dtype == np.int8]:
+        if f"{name}_scale" in stored:  # a neuron's steps, turned round
+            stored[name] = (stored[name] * stored[f"{name}_scale"]).T
     # What the exporter turned round or cast goes by other names, numbered as it is computed.
     rest = sorted((name for name in stored if name.startswith("onnx::")), key=_number)
     turned = iter([stored[name].T for name in rest if stored[name].ndim == 2])

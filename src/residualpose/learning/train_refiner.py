@@ -186,6 +186,11 @@ def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tenso
     return ((distance * near + 0.2 * likelihood) * weight).sum() / weight.sum().clamp_min(1) / 3
 
 
+def features_of(data: RefinerData) -> np.ndarray:
+    """(P, N_FEATURES) what the network is told of people who have a trunk."""
+    return _tensors(data)[0].numpy()
+
+
 def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
     rows = np.flatnonzero(has_trunk(data.joints_m))
     joints = data.joints_m[rows]

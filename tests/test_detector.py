@@ -45,8 +45,6 @@ def detect(twice: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
     def make(first: Any, closer: Any) -> Detector:
         networks = {"maps.onnx": first, "closer.onnx": closer}
         monkeypatch.setattr(detector, "MapsModel", lambda path, *_: networks[path.name])
-        # What knows the truth by heart does not look, and would not see a mirror image.
-        monkeypatch.setattr(detector, "seen_twice", lambda network, view: network(view))
         monkeypatch.setattr(Closer, "shown", unmoved)
         return Detector(ModelFolder.open(twice))
 
@@ -79,7 +77,6 @@ def test_a_closer_look_finds_what_was_missed_far_away(
         return look
 
     monkeypatch.setattr(detector, "closer_look", looked)
-    monkeypatch.setattr(detector, "seen_twice", lambda network, view: network(view))
     before = PoseEstimator(perfect_model)(frame.depth_m, frame.camera)
     after = PoseEstimator(twice)(frame.depth_m, frame.camera)
     assert len(before) == len(after) == 1 and closer.nearer_m > 0.5

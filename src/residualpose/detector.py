@@ -14,7 +14,7 @@ import numpy as np
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
 from residualpose.pipeline.body_frame import trunk_down
-from residualpose.pipeline.closer import closer_look, same_person, seen_twice
+from residualpose.pipeline.closer import closer_look, same_person
 from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group, not_covered
 from residualpose.pipeline.lift import lift
@@ -137,7 +137,7 @@ class Detector:
         for person, joints_m in enumerate(people.joints_m):
             look = closer_look(frame, joints_m, self._focal_px)
             view, shown = look.shown()
-            maps = seen_twice(self._closer, shown)
+            maps = self._closer(shown)
             found = _grouped(look.frame, view, maps, surface_of(view, maps.stride))
             found = replace(found, joints_px=found.joints_px + look.corner_px.astype(np.float32))
             row = same_person(joints_m, found.joints_m)

@@ -11,18 +11,12 @@ from residualpose.pipeline.closer import (
     MIN_DEPTH_M,
     closer_look,
     same_person,
-    seen_twice,
 )
-from residualpose.pipeline.maps import Maps
-from residualpose.pipeline.normalise import NetworkInput
-from residualpose.skeleton import ITOP15, L_ELBOW, L_HAND, R_ELBOW, R_HAND
+from residualpose.skeleton import ITOP15
 
 CAMERA = Camera(366.0, 366.0, 255.5, 211.5)
 FOCAL_PX = 171.0
 HEIGHT_M = 1.6
-RIGHT_FOREARM, LEFT_FOREARM = (
-    ITOP15.limbs.index(limb) for limb in ((R_ELBOW, R_HAND), (L_ELBOW, L_HAND))
-)
 
 
 def person(distance_m: float, across_m: float = 0.0) -> np.ndarray:
@@ -116,35 +110,6 @@ def test_surfaces_seem_nearer_and_holes_stay() -> None:
     np.testing.assert_allclose(shown.depth_m[wall], CLOSE_M, atol=1e-5)
     assert (shown.depth_m[hole] == 0).all()
     assert (shown.depth_m[before] == np.float32(MIN_DEPTH_M)).all()
-
-
-class Asymmetric:
-    """A network that sees right limbs alone, at the brightest pixel; as one of Maps."""
-
-    def __call__(self, view: NetworkInput) -> Maps:
-        row, column = np.unravel_index(view.depth_m.argmax(), view.depth_m.shape)
-        cell = row // 2, column // 2
-        height, width = (side // 2 for side in view.depth_m.shape)
-        parts, offsets = np.zeros((2, len(ITOP15.joints), height, width), np.float32)
-        fields = np.zeros((len(ITOP15.limbs), 2, height, width), np.float32)
-        parts[R_HAND][cell], offsets[R_HAND][cell] = 1, 0.1
-        fields[RIGHT_FOREARM, 0][cell], fields[RIGHT_FOREARM, 1][cell] = 0.6, 0.8
-        return Maps(parts, fields.reshape(-1, height, width), offsets, 2)
-
-
-def test_the_mirror_image_is_seen_with_left_and_right_exchanged() -> None:
-    depth_m = np.ones((32, 48), np.float32)
-    depth_m[10, 7] = 2
-    seen = seen_twice(Asymmetric(), NetworkInput(depth_m, CAMERA))  # pyright: ignore
-    here = 5, 3
-    fields = seen.limb_fields.reshape(len(ITOP15.limbs), 2, 16, 24)
-    assert seen.offset_m is not None
-    assert seen.part_maps[R_HAND][here] == 0.5 and seen.part_maps[L_HAND][here] == 0.5
-    assert seen.part_maps.sum() == 1
-    np.testing.assert_allclose(seen.offset_m[[R_HAND, L_HAND], 5, 3], 0.05)
-    np.testing.assert_allclose(fields[RIGHT_FOREARM, :, 5, 3], [0.3, 0.4])
-    np.testing.assert_allclose(fields[LEFT_FOREARM, :, 5, 3], [-0.3, 0.4])
-    assert np.abs(fields).sum() == pytest.approx(1.4)
 
 
 def test_the_same_person_is_who_has_most_joints_where_they_were() -> None:

@@ -57,7 +57,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Make the folder beside its final place, load it once, then move it there."""
-    from residualpose.learning.export import card_facts, export_maps, write_card
+    from residualpose.learning.export import card_facts, export_closer, export_maps, write_card
 
     out = options.out
     _check_free(out, options.overwrite)
@@ -69,7 +69,7 @@ def run(options: Options) -> int:
             export_maps(options.run / "checkpoint.pt", folder / "maps.onnx")
             if options.closer is not None:
                 _check_closer(options.run, options.closer)
-                export_maps(options.closer / "checkpoint.pt", folder / CLOSER)
+                export_closer(options.closer / "checkpoint.pt", folder / CLOSER)
         _copy(options.prior, folder / "prior.npz")
         if options.refiner is not None:
             _copy(options.refiner, folder / "refiner.onnx")

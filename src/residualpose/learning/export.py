@@ -7,14 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from residualpose.errors import UsageError
 from residualpose.learning.architectures import released_image
 from residualpose.learning.checkpoint import load_checkpoint, trained_with
 from residualpose.learning.integer_graph import store_integers
 from residualpose.learning.integers import fold, round_network
-from residualpose.learning.network import NetworkConfig, PoseNetwork, split_maps
+from residualpose.learning.network import (
+    N_FIELDS,
+    N_JOINTS,
+    NetworkConfig,
+    PoseNetwork,
+    split_maps,
+)
 from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
 from residualpose.learning.train_maps import FOCAL_PX
 from residualpose.model import CLOSER, FILES, REFINER, ModelFolder, sha256_of
@@ -42,6 +50,33 @@ class _MapsForExport(nn.Module):
         return self.network(depth_m)[1]
 
 
+class _BothWaysForExport(nn.Module):
+    """Mean of what the network sees in an image and in its mirror image, as maps of the image."""
+
+    rows: Tensor
+    signs: Tensor
+
+    def __init__(self, network: PoseNetwork) -> None:
+        super().__init__()
+        self.maps = _MapsForExport(network)
+        partners = np.array(ITOP15.mirror)
+        limbs = np.array([
+            ITOP15.limbs.index((partners[start], partners[end])) for start, end in ITOP15.limbs
+        ])  # fmt: skip
+        fields = (2 * limbs[:, None] + [0, 1]).ravel()
+        ends = N_JOINTS, N_JOINTS + N_FIELDS
+        rows = np.concatenate([partners, ends[0] + fields, ends[1] + partners])
+        signs = torch.ones(len(rows), 1, 1)
+        signs[ends[0] : ends[1] : 2] = -1  # to the right is to the left there
+        self.register_buffer("rows", torch.from_numpy(rows))
+        self.register_buffer("signs", signs)
+
+    def forward(self, depth_m: Tensor) -> Tensor:
+        # Both at once: two small images one after the other take a fifth more time.
+        seen = self.maps(torch.cat([depth_m, depth_m.flip(-1)]))
+        return (seen[:1] + seen[1:, self.rows].flip(-1) * self.signs) * 0.5
+
+
 class _ReleasedForExport(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -60,6 +95,34 @@ def export_maps(checkpoint: Path, path: Path) -> int:
     Raises:
         ResidualPoseError: the checkpoint is missing or damaged, or was trained by other code.
     """
+    network, integers, steps = _trained(checkpoint)
+    if isinstance(network, ReleasedHourglass):
+        _write_maps(_ReleasedForExport(network), path, ["part_maps", "limb_fields"], resizable=())
+    else:
+        _write_maps(_MapsForExport(network), path, ["maps"])
+        if integers:
+            store_integers(path)
+    return steps
+
+
+def export_closer(checkpoint: Path, path: Path) -> int:
+    """The same of a network for closer looks, which sees every image both ways.
+
+    Raises:
+        UsageError: the run trained a network of the release.
+        ResidualPoseError: as for `export_maps`.
+    """
+    network, integers, steps = _trained(checkpoint)
+    if isinstance(network, ReleasedHourglass):
+        raise UsageError(f"{checkpoint}: expected a compact network, found one of the release")
+    _write_maps(_BothWaysForExport(network), path, ["maps"])
+    if integers:
+        store_integers(path, images=2)
+    return steps
+
+
+def _trained(checkpoint: Path) -> tuple[PoseNetwork | ReleasedHourglass, bool, int]:
+    """The network of a run, ready for export; whether of integers; and the steps it was trained."""
     state = load_checkpoint(checkpoint)
     settings = trained_with(state)
     network = _network(settings, str(checkpoint))
@@ -69,21 +132,20 @@ def export_maps(checkpoint: Path, path: Path) -> int:
     network.load_state_dict(state["average"])
     if rounded is not None:
         fold(rounded.eval())
+    return network, rounded is not None, int(state["step"])
+
+
+def _write_maps(
+    model: nn.Module, path: Path, outputs: list[str], resizable: tuple[str, ...] = ("maps",)
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(network, ReleasedHourglass):
-        model, outputs, free = _ReleasedForExport(network), ["part_maps", "limb_fields"], []
-    else:
-        model, outputs, free = _MapsForExport(network), ["maps"], ["maps"]
     torch.onnx.export(
         model.eval(), (torch.zeros(1, 1, 128, 160),), str(path), dynamo=False, opset_version=17,
         input_names=["depth_m"], output_names=outputs,
         dynamic_axes={
-            "depth_m": {2: "height", 3: "width"}, **{k: {2: "h", 3: "w"} for k in free},
+            "depth_m": {2: "height", 3: "width"}, **{k: {2: "h", 3: "w"} for k in resizable},
         },
     )  # fmt: skip
-    if rounded is not None:
-        store_integers(path)
-    return int(state["step"])
 
 
 def _network(settings: Mapping, where: str) -> PoseNetwork | ReleasedHourglass:

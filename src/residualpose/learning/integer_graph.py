@@ -22,8 +22,13 @@ MICROSOFT = "com.microsoft"
 """Where ONNX Runtime keeps operations of its own."""
 
 
-def store_integers(path: Path) -> None:
-    """Rewrite an exported 2D network in place; what it computes stays, up to rounding of biases."""
+def store_integers(path: Path, images: int = 1) -> None:
+    """Rewrite an exported 2D network in place; what it computes stays, up to rounding of biases.
+
+    Args:
+        path: the ONNX file.
+        images: how many the network sees at a time.
+    """
     graph = _Graph(onnx.load(str(path)))
     for node in list(graph.nodes):
         if node.op_type == "Conv" and graph.of_integers(node):
@@ -31,7 +36,7 @@ def store_integers(path: Path) -> None:
         elif node.op_type == "Conv" and graph.reads_integers(node):
             graph.multiply_integers(node)
         elif node.op_type == "Resize" and graph.doubles_integers(node):
-            graph.double_integers(node)
+            graph.double_integers(node, images)
     onnx.save(graph.finished(), str(path))
 
 
@@ -121,7 +126,7 @@ class _Graph:
         nearest = any(a.name == "mode" and a.s == b"nearest" for a in resize.attribute)
         return twice and nearest and self.maker(resize.input[0], "DequantizeLinear") is not None
 
-    def double_integers(self, resize: NodeProto) -> None:
+    def double_integers(self, resize: NodeProto, images: int) -> None:
         """Double an image before its integers become real numbers, by laying runs side by side.
 
         All channels of a pixel are one run, then all pixels of a row. The runtime's own Resize
@@ -131,15 +136,18 @@ class _Graph:
         assert before is not None
         whole, name = before.input[0], resize.output[0]
         # A 0 keeps the size that is there.
-        shapes = {"first": [0], "rows": [0, 1, -1, self._channels(whole)], "image": [1, -1, 0, 0]}
+        shapes = {
+            "pixels": [0, 0, -1, self._channels(whole)], "rows": [-1, 1, 0, 0],
+            "image": [images, -1, 0, 0],
+        }  # fmt: skip
         self.stored |= {f"{name}_{key}": np.array(shape) for key, shape in shapes.items()}
         steps: list[tuple[str, list[str], dict[str, Any]]] = [
             ("Transpose", [whole], {"perm": [0, 2, 3, 1]}),
-            ("Concat", ["", ""], {"axis": 3}),  # (1, h, w, 2 c)
-            ("Squeeze", ["", f"{name}_first"], {}),
-            ("Reshape", ["", f"{name}_rows"], {}),  # (h, 1, 2 w, c)
+            ("Concat", ["", ""], {"axis": 3}),  # (images, h, w, 2 c)
+            ("Reshape", ["", f"{name}_pixels"], {}),  # (images, h, 2 w, c)
+            ("Reshape", ["", f"{name}_rows"], {}),  # (images h, 1, 2 w, c)
             ("Concat", ["", ""], {"axis": 1}),
-            ("Reshape", ["", f"{name}_image"], {}),  # (1, 2 h, 2 w, c)
+            ("Reshape", ["", f"{name}_image"], {}),  # (images, 2 h, 2 w, c)
             ("Transpose", [""], {"perm": [0, 3, 1, 2]}),
             ("DequantizeLinear", ["", *before.input[1:]], {}),
         ]

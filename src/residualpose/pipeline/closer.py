@@ -4,7 +4,7 @@ The 2D network sees every frame at one focal length, at which somebody at 5 m is
 The camera often has more pixels. A person is cut out at the focal length at which they are as large
 as somebody at `CLOSE_M`, and the surfaces are moved as much nearer, so that sizes, distances and
 depths along the body agree for the network as they do for somebody who stands there. Who is as near
-as that is looked at again as large as before; the mirror image is looked at too (`seen_twice`).
+as that is looked at again as large as before. The network for it sees the mirror image too.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from residualpose.frames import DepthFrame
-from residualpose.pipeline.maps import Maps, MapsModel
 from residualpose.pipeline.normalise import NetworkInput, normalise
-from residualpose.skeleton import ITOP15
 
 CLOSE_M = 1.8
 """How far away a closer look shows people, where the camera has the pixels for it."""
@@ -25,11 +23,6 @@ _MARGIN_M, _WIDE_MARGIN_M = 0.35, 0.6
 the networks' time goes with the window, and is half with the smaller margin."""
 _WELL_FOUND = 12
 """Joints from which on the smaller margin will do."""
-_PARTNERS = list(ITOP15.mirror)
-_LIMB_PARTNERS = [
-    ITOP15.limbs.index((_PARTNERS[start], _PARTNERS[end])) for start, end in ITOP15.limbs
-]
-_MIRRORED_XY = np.array([-1.0, 1.0], np.float32)[:, None, None]
 _SIDE_PX = (48, 512)
 """Of what the network is shown: it should see something, and joints that are wrong by metres should
 not make it look at more than a frame."""
@@ -89,27 +82,6 @@ def closer_look(frame: DepthFrame, joints_m: np.ndarray, focal_px: float) -> Clo
     camera = replace(frame.camera, cx=frame.camera.cx - left, cy=frame.camera.cy - top)
     window = DepthFrame(frame.depth_m[top:bottom, left:right], camera, frame.source)
     return Closer(window, low, focal_px * enlarged, distance_m * (1 - 1 / enlarged))
-
-
-def seen_twice(network: MapsModel, view: NetworkInput) -> Maps:
-    """Mean of what the network sees in a view and in its mirror image, as maps of the view."""
-    seen = network(view)
-    mirror_m = np.ascontiguousarray(view.depth_m[:, ::-1])
-    flipped = network(NetworkInput(mirror_m, view.camera))
-    parts, offsets = flipped.part_maps[_PARTNERS], flipped.offset_m
-    fields = flipped.limb_fields.reshape(len(_LIMB_PARTNERS), 2, *parts.shape[1:])[_LIMB_PARTNERS]
-    fields = (fields * _MIRRORED_XY).reshape(seen.limb_fields.shape)
-
-    def mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return (one + other[..., ::-1]) * np.float32(0.5)
-
-    return Maps(
-        mean(seen.part_maps, parts),
-        mean(seen.limb_fields, fields),
-        None if seen.offset_m is None or offsets is None
-        else mean(seen.offset_m, offsets[_PARTNERS]),
-        seen.stride,
-    )  # fmt: skip
 
 
 def same_person(joints_m: np.ndarray, found_m: np.ndarray) -> int | None:

@@ -63,8 +63,19 @@ def test_the_bundled_refiner_says_the_same(name: str, width: int, blocks: int) -
         assert np.sqrt(np.mean(apart**2)) < 0.05 * mine.numpy().std()
 
 
+def test_one_with_more_blocks_says_the_same_to_begin_with(
+    network: RefinerNetwork, tmp_path: Path
+) -> None:
+    larger = RefinerNetwork(width=16, blocks=4)
+    start_refiner_from(larger, str(_model(tmp_path, network)))
+    x = torch.randn(8, N_FEATURES, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for ours, theirs in zip(larger.eval()(x), network.eval()(x), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
 def test_one_of_another_size_is_refused(network: RefinerNetwork, tmp_path: Path) -> None:
     model = _model(tmp_path, network)
-    for other in (RefinerNetwork(width=32, blocks=2), RefinerNetwork(width=16, blocks=3)):
+    for other in (RefinerNetwork(width=32, blocks=2), RefinerNetwork(width=16, blocks=1)):
         with pytest.raises(ResidualPoseError, match="another size"):
             start_refiner_from(other, str(model))

@@ -1,4 +1,7 @@
-"""A residual network that begins with the weights of a model's refiner, as it was exported."""
+"""A residual network that begins with the weights of a model's refiner, as it was exported.
+
+It may have more blocks: those do nothing to begin with.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
 
     Raises:
         UsageError: there is no such model.
-        ResidualPoseError: it has no refiner, or one of another size.
+        ResidualPoseError: it has no refiner, or one of another width or with more blocks.
         MissingExtraError: onnx is not installed.
     """
     path = ModelFolder.open(source).refiner_path
@@ -33,8 +36,17 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
     rest = sorted((name for name in stored if name.startswith("onnx::")), key=_number)
     turned = iter([stored[name].T for name in rest if stored[name].ndim == 2])
     others = iter([stored[name] for name in rest if stored[name].ndim == 3])
+    blocks = sum(name.endswith(".asked.weight") for name in stored)
+    more = tuple(f"blocks.{number}." for number in range(blocks, len(network.blocks)))
+    if blocks > len(network.blocks):
+        raise ResidualPoseError(
+            f"{path}: expected a refiner of the size set, of {len(network.blocks)} blocks at most, "
+            f"found {blocks}: one of another size; set [refiner] as that one was fitted"
+        )
     with torch.no_grad():
         for name, weight in network.named_parameters():
+            if name.startswith(more):
+                continue
             named = stored.get(name)
             found = next(turned if weight.ndim == 2 else others, None) if named is None else named
             if found is None or found.shape != weight.shape:

@@ -60,8 +60,8 @@ class RefinerConfig:
     weight_decay: float = 1e-2
     seed: int = 0
     start: str = ""
-    """Begin with the refiner of this bundled model or model folder, which must be of the same size,
-    instead of one that does nothing."""
+    """Begin with the refiner of this bundled model or model folder, instead of one that does
+    nothing. It must be as wide; blocks beyond its own do nothing to begin with."""
 
 
 def train_refiner(
@@ -166,7 +166,7 @@ def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tenso
     """Robust distance, plus the Gaussian likelihood of what is left, which trains only the sds.
 
     The distance is Geman and McClure's, of 10 cm: joints that nothing tells to be decimetres off do
-    not drag the others away, as they would if a mean were asked for. A little of the Euclidean
+    not drag the others away, as they would if a mean were asked for. A very little of the Euclidean
     distance keeps those far off moving. Joints beyond `MAX_RESIDUAL_M` move nothing, but that there
     are such makes the sds larger.
 
@@ -180,7 +180,7 @@ def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tenso
     error = target - residual
     squared = (error**2).sum(-1, keepdim=True)
     euclidean = torch.sqrt(squared + _ROUND**2) - _ROUND
-    distance = 3 * squared / (squared + 1) + 0.5 * euclidean
+    distance = 4 * squared / (squared + 1) + 0.15 * euclidean
     left = error.detach()
     likelihood = (log_sd + 0.5 * (left * torch.exp(-log_sd)) ** 2).sum(-1, keepdim=True)
     return ((distance * near + 0.2 * likelihood) * weight).sum() / weight.sum().clamp_min(1) / 3

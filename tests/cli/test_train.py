@@ -178,6 +178,24 @@ def test_an_interrupted_refiner_goes_on_to_the_same_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.onnx", "whole.onnx"]
 
 
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_refiner_of_enough_people_is_of_integers(
+    tiny_settings: Path, tiny_run: Path, tiny_parts: Path, people_found: RefinerData,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enough: bool,
+) -> None:  # fmt: skip
+    import onnx
+
+    from residualpose.cli import fitting
+
+    monkeypatch.setattr(fitting, "collect", lambda *_: people_found)
+    monkeypatch.setattr(fitting, "ENOUGH_PEOPLE", len(people_found) + (not enough))
+    fit = ("fit", "refiner", "--data", tiny_run, "--model", tiny_parts / "detector", "--config",
+           tiny_settings, "--steps", 3, "--out", tmp_path / "refiner.onnx")  # fmt: skip
+    assert run(*fit) == 0
+    kinds = {node.op_type for node in onnx.load(str(tmp_path / "refiner.onnx")).graph.node}
+    assert ("MatMulIntegerToFloat" in kinds, "Gemm" in kinds) == (enough, not enough)
+
+
 def test_export_keeps_an_earlier_model_unless_told_and_never_a_broken_part(
     tiny_parts: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

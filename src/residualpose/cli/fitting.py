@@ -16,7 +16,7 @@ from residualpose.cli.training import make_folder
 from residualpose.errors import ResidualPoseError, UsageError
 from residualpose.learning.export import export_refiner, export_regressor
 from residualpose.learning.fit_prior import fit_prior
-from residualpose.learning.integer_refiner import MOST_PEOPLE, store_refiner_integers
+from residualpose.learning.integer_refiner import ENOUGH_PEOPLE, store_refiner_integers
 from residualpose.learning.labelled_poses import labelled_poses, training_frames
 from residualpose.learning.mix import Share
 from residualpose.learning.recorded_people import collect_recorded
@@ -104,7 +104,9 @@ def _fit_refiner(
         else:
             checkpoint = unfinished / "checkpoint.pt"
             export_refiner(train_refiner(data, config, progress, checkpoint), temporary)
-            store_refiner_integers(temporary, features_of(data.part(slice(MOST_PEOPLE))))
+            if len(data) >= ENOUGH_PEOPLE:
+                people = data.part(slice(ENOUGH_PEOPLE))
+                store_refiner_integers(temporary, features_of(people))
     temporary.replace(options.out)
     return len(data)
 

@@ -17,8 +17,8 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from residualpose.learning.integer_graph import MICROSOFT, filter_steps
 from residualpose.learning.integers import STEPS
 
-MOST_PEOPLE = 2048
-"""People to measure ranges by: more would hardly find wider ones."""
+ENOUGH_PEOPLE = 2048
+"""People to measure ranges by: those of fewer may be too narrow for others."""
 
 
 def store_refiner_integers(path: Path, features: np.ndarray) -> None:
@@ -27,12 +27,12 @@ def store_refiner_integers(path: Path, features: np.ndarray) -> None:
     Args:
         path: an ONNX file as `export_refiner` writes it.
         features: (P, N_FEATURES) people whose numbers it is to hold, at least one; the first
-            `MOST_PEOPLE` will do.
+            `ENOUGH_PEOPLE` will do.
     """
     model = onnx.load(str(path))
     stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     layers = [node for node in model.graph.node if node.op_type == "Gemm"]
-    ranges = _ranges(model, [node.input[0] for node in layers], features[:MOST_PEOPLE])
+    ranges = _ranges(model, [node.input[0] for node in layers], features[:ENOUGH_PEOPLE])
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         if node.op_type != "Gemm":
@@ -68,13 +68,13 @@ def _ranges(
     """Smallest and largest number of each value inside the network."""
     import onnxruntime
 
-    open_model = ModelProto()
-    open_model.CopyFrom(model)
-    open_model.graph.output.extend(
+    opened = ModelProto()
+    opened.CopyFrom(model)
+    opened.graph.output.extend(
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     )
     session = onnxruntime.InferenceSession(
-        open_model.SerializeToString(), providers=["CPUExecutionProvider"]
+        opened.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     seen = session.run(names, {"features": features})
     values = (np.asarray(value) for value in seen)

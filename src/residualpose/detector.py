@@ -36,14 +36,20 @@ _ABSENT, _MEASURED = int(Origin.ABSENT), int(Origin.MEASURED)
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """The people of one frame between grouping and completion; all but the last over (P, 15)."""
+    """The P people of one frame between grouping and completion."""
 
     joints_px: np.ndarray
+    """(P, 15, 2) float32 pixels of the frame; NaN where not found."""
     joints_m: np.ndarray
+    """(P, 15, 3) float32 metres, camera frame; NaN where not found or without depth."""
     joint_score: np.ndarray
+    """(P, 15) float32 in 0..1; 0 where not found."""
     person_score: np.ndarray
+    """(P,) float32 in 0..1."""
     origin: np.ndarray
+    """(P, 15) uint8 of `Origin`."""
     covariance_m2: np.ndarray
+    """(P, 15, 3, 3) float32 square metres, camera frame; NaN where not found."""
     floor: np.ndarray = field(default_factory=NO_FLOOR.copy)
     """(4,) as `find_floor` returns it."""
 

@@ -1,4 +1,4 @@
-"""A refiner of integers: says what it said before, of everybody by themselves, and can go on."""
+"""A refiner of integers says what it said before, and of everybody by themselves."""
 
 from __future__ import annotations
 

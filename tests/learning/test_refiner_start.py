@@ -50,7 +50,9 @@ def test_an_exported_refiner_comes_back_whole(network: RefinerNetwork, tmp_path:
         torch.testing.assert_close(weight, expected[name], atol=2e-3, rtol=2e-3)  # half precision
 
 
-@pytest.mark.parametrize("name, width, blocks", [("small", 64, 3), ("base", 96, 4)])
+@pytest.mark.parametrize(
+    "name, width, blocks", [("small", 64, 3), ("base", 96, 4), ("large", 96, 7)]
+)
 def test_the_bundled_refiner_says_the_same(name: str, width: int, blocks: int) -> None:
     network = RefinerNetwork(width, blocks)
     start_refiner_from(network, name)
@@ -60,7 +62,7 @@ def test_the_bundled_refiner_says_the_same(name: str, width: int, blocks: int) -
     session = start_session(ModelFolder.open(name).refiner_path, 1)
     for mine, theirs in zip(ours, session.run(None, {"features": x.numpy()}), strict=True):
         apart = mine.numpy() - np.asarray(theirs)  # what lies between layers is rounded there
-        assert np.sqrt(np.mean(apart**2)) < 0.05 * mine.numpy().std()
+        assert np.sqrt(np.mean(apart**2)) < 0.03 * mine.numpy().std()
 
 
 def test_one_with_more_blocks_says_the_same_to_begin_with(

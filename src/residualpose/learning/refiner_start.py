@@ -5,6 +5,8 @@ It may have more blocks: those do nothing to begin with.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -39,10 +41,7 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
     blocks = sum(name.endswith(".asked.weight") for name in stored)
     more = tuple(f"blocks.{number}." for number in range(blocks, len(network.blocks)))
     if blocks > len(network.blocks):
-        raise ResidualPoseError(
-            f"{path}: expected a refiner of the size set, of {len(network.blocks)} blocks at most, "
-            f"found {blocks}: one of another size; set [refiner] as that one was fitted"
-        )
+        raise _other_size(path, f"{len(network.blocks)} blocks at most")
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if name.startswith(more):
@@ -50,11 +49,15 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
             named = stored.get(name)
             found = next(turned if weight.ndim == 2 else others, None) if named is None else named
             if found is None or found.shape != weight.shape:
-                raise ResidualPoseError(
-                    f"{path}: expected a refiner of the size set, {name} of {tuple(weight.shape)}, "
-                    "found one of another size; set [refiner] as that one was fitted"
-                )
+                raise _other_size(path, f"{name} of {tuple(weight.shape)}")
             weight.copy_(found)
+
+
+def _other_size(path: Path, expected: str) -> ResidualPoseError:
+    return ResidualPoseError(
+        f"{path}: expected a refiner of the size set, {expected}, found one of another size; set "
+        "[refiner] as that one was fitted"
+    )
 
 
 def _number(name: str) -> int:

@@ -103,6 +103,24 @@ def test_whom_a_closer_look_does_not_find_again_is_nobody_unless_beyond_doubt(
     np.testing.assert_array_equal(blind.look_closer(shown, sure).joints_m, person.joints_m)
 
 
+def test_everybody_keeps_what_the_closer_look_at_them_saw(
+    detect: Detect, well_seen: Seen, perfect_maps: Maps
+) -> None:
+    frame = next(frame for frame in well_seen(people=2) if apart_m(frame) > 1.2)
+    perfect = detect(perfect_maps(frame.joints_m), perfect_maps(frame.joints_m))
+    shown, first = at_first_sight(perfect, frame)
+    assert len(first.looks) == 2 and first.looks[0] is first.looks[1]
+    people = perfect.look_closer(shown, first)
+    assert len(people.looks) == 2 and people.looks[0] is not people.looks[1]
+    for look, joints_m in zip(people.looks, people.joints_m, strict=True):
+        # In a window of one's own, one's joints lie in the middle.
+        (height, width), px = look.surface_m.shape, look.camera.project(joints_m).mean(0)
+        assert abs(px[0] / width - 0.5) < 0.2 and abs(px[1] / height - 0.5) < 0.2
+    one = people.of(np.array([False, True]))
+    assert one.looks == (people.looks[1],)
+    assert Lifted.joined([one, people]).looks == (people.looks[1], *people.looks)
+
+
 def test_two_who_turn_out_to_be_one_are_one(
     detect: Detect, well_seen: Seen, perfect_maps: Maps
 ) -> None:

@@ -13,14 +13,13 @@ import numpy as np
 
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
+from residualpose.pipeline.around import FAINT_SCORE, Look
 from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.closer import closer_look, same_person
 from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group, not_covered
-from residualpose.pipeline.lift import lift
-from residualpose.pipeline.maps import Maps, MapsModel, surface_of
+from residualpose.pipeline.maps import Maps, MapsModel
 from residualpose.pipeline.normalise import NetworkInput, normalise
-from residualpose.pipeline.peaks import find_peaks
 from residualpose.pipeline.sides import settle_sides
 from residualpose.poses import Origin
 
@@ -52,12 +51,16 @@ class Lifted:
     """(P, 15, 3, 3) float32 square metres, camera frame; NaN where not found."""
     floor: np.ndarray = field(default_factory=NO_FLOOR.copy)
     """(4,) as `find_floor` returns it."""
+    looks: tuple[Look, ...] = ()
+    """What the network saw of each person, P of them, where the detector keeps it."""
 
     def of(self, rows: np.ndarray) -> Lifted:
         """Some of the people, by places (N,) or a mask (P,)."""
+        looks = self.looks and tuple(self.looks[i] for i in np.arange(len(self.looks))[rows])
         return Lifted(
             self.joints_px[rows], self.joints_m[rows], self.joint_score[rows],
             self.person_score[rows], self.origin[rows], self.covariance_m2[rows], self.floor,
+            looks,
         )  # fmt: skip
 
     def copy(self) -> Lifted:
@@ -80,9 +83,10 @@ class Lifted:
     @classmethod
     def joined(cls, parts: Sequence[Lifted]) -> Lifted:
         """One after the other, at least one; the floor is the first one's."""
-        names = [part.name for part in fields(cls) if part.name != "floor"]
+        names = [part.name for part in fields(cls) if part.name not in ("floor", "looks")]
         columns = (np.concatenate([getattr(people, name) for people in parts]) for name in names)
-        return cls(*columns, floor=parts[0].floor)
+        looks = tuple(look for people in parts for look in people.looks)
+        return cls(*columns, floor=parts[0].floor, looks=looks)
 
 
 class Detector:
@@ -112,15 +116,14 @@ class Detector:
 
     def lift(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
         """The people in what was seen of a frame, with their depth."""
-        surface_m = surface_of(view, maps.stride)
-        people = self.look_closer(frame, _grouped(frame, view, maps, surface_m, self._enough))
-        grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-        floor = find_floor(surface_m, grid_camera, trunk_down(people.joints_m))
+        look = Look.of(view, maps)
+        people = self.look_closer(frame, _grouped(frame, look, self._enough))
+        floor = find_floor(look.surface_m, look.camera, trunk_down(people.joints_m))
         return replace(people, floor=floor)
 
     def at_first_sight(self, frame: DepthFrame, view: NetworkInput, maps: Maps) -> Lifted:
         """The people before closer looks, without the floor."""
-        return _grouped(frame, view, maps, surface_of(view, maps.stride), self._enough)
+        return _grouped(frame, Look.of(view, maps), self._enough)
 
     def look_closer(self, frame: DepthFrame, people: Lifted) -> Lifted:
         """The people as a closer look at each shows them, if the model has closer looks.
@@ -139,19 +142,21 @@ class Detector:
         """The people after a closer look at each, and whoever else it shows."""
         assert self._closer is not None
         looked, beside = people.copy(), [people.of(np.zeros(0, dtype=int))]
+        looks: list[Look] = []
         kept = people.person_score >= SURE_SCORE
         for person, joints_m in enumerate(people.joints_m):
-            look = closer_look(frame, joints_m, self._focal_px)
-            view, shown = look.shown()
-            maps = self._closer(shown)
-            found = _grouped(look.frame, view, maps, surface_of(view, maps.stride))
-            found = replace(found, joints_px=found.joints_px + look.corner_px.astype(np.float32))
+            window = closer_look(frame, joints_m, self._focal_px)
+            view, shown = window.shown()
+            look = Look.of(view, self._closer(shown), FAINT_SCORE)
+            looks.append(look)
+            found = _grouped(window.frame, look)
+            found = replace(found, joints_px=found.joints_px + window.corner_px.astype(np.float32))
             row = same_person(joints_m, found.joints_m)
             if row is not None:
                 looked.put(person, found, row)
                 kept[person] = True
             beside.append(found.of(np.arange(len(found.joints_m)) != row))
-        return looked.of(kept), Lifted.joined(beside)
+        return replace(looked, looks=tuple(looks)).of(kept), Lifted.joined(beside)
 
 
 def _each_once(people: Lifted) -> Lifted:
@@ -168,20 +173,12 @@ def _newcomers(known: Lifted, others: Lifted) -> Lifted:
     return everybody.of(kept[len(known.joints_m) :])
 
 
-def _grouped(
-    frame: DepthFrame,
-    view: NetworkInput,
-    maps: Maps,
-    surface_m: np.ndarray,
-    enough: float = MIN_PERSON_SCORE,
-) -> Lifted:
-    """The people in maps of a frame who score enough, by the (h, w) surface's depth; no floor."""
-    peaks = find_peaks(maps.part_maps)
-    grid_camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-    points = lift(peaks, maps.part_maps, maps.offset_m, surface_m, grid_camera)
-    people = settle_sides(group(peaks, maps.limb_fields, points.points_m), points.points_m)
+def _grouped(frame: DepthFrame, look: Look, enough: float = MIN_PERSON_SCORE) -> Lifted:
+    """The people in what was seen of a frame who score enough; no floor."""
+    peaks, points = look.joints()
+    people = settle_sides(group(peaks, look.maps.limb_fields, points.points_m), points.points_m)
     index, absent = people.peak_index, people.peak_index < 0
-    found_px = frame.camera.project(grid_camera.rays(people.joints_px))
+    found_px = frame.camera.project(look.camera.rays(people.joints_px))
     joints_px = np.where(absent[..., None], np.nan, found_px)
     origin = np.where(absent, _ABSENT, _take(points.origin, index))
     believed = (people.person_score >= enough) & ((origin == _MEASURED).sum(1) >= MIN_MEASURED)
@@ -194,6 +191,7 @@ def _grouped(
         people.person_score[believed],
         origin[believed].astype(np.uint8),
         covariance[believed].astype(np.float32),
+        looks=(look,) * int(believed.sum()),
     )
 
 

@@ -119,7 +119,7 @@ class PoseEstimator:
         )
         refined = self._refiner(
             completed.joints_m, people.joint_score, completed.origin, completed.covariance_m2,
-            people.floor,
+            people.floor, people.looks,
         )  # fmt: skip
         stages_m = people.joints_m, completed.joints_m, refined.joints_m
         joints_px = people.joints_px

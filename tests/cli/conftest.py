@@ -105,7 +105,7 @@ def people_found() -> RefinerData:
     return RefinerData(
         truth + np.float32(0.02), np.full((8, 15), 0.7, np.float32), np.ones((8, 15), np.float32),
         np.broadcast_to(np.eye(3, dtype=np.float32) * 1e-3, (8, 15, 3, 3)), truth,
-        np.full((8, 4), np.nan, np.float32),
+        np.full((8, 4), np.nan, np.float32), np.zeros((8, 15, 0), np.float16),
     )  # fmt: skip
 
 

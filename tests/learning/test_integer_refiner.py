@@ -13,6 +13,7 @@ onnx = pytest.importorskip("onnx", reason="needs the train extra")
 from residualpose.learning.export import export_refiner  # noqa: E402
 from residualpose.learning.integer_refiner import store_refiner_integers  # noqa: E402
 from residualpose.learning.refiner_network import RefinerNetwork  # noqa: E402
+from residualpose.pipeline.around import N_AROUND  # noqa: E402
 from residualpose.pipeline.maps import start_session  # noqa: E402
 from residualpose.pipeline.refine import N_FEATURES  # noqa: E402
 
@@ -37,7 +38,7 @@ def refiners(people: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> tu
     exported, rounded = folder / "exported.onnx", folder / "rounded.onnx"
     for path in (exported, rounded):
         export_refiner(network, path)
-    store_refiner_integers(rounded, people)
+    store_refiner_integers(rounded, {"features": people})
     return exported, rounded
 
 
@@ -67,3 +68,22 @@ def test_nobody_depends_on_who_else_is_there(
     crowd[1:] *= 50
     for alone, among in zip(*(said(refiners[1], x) for x in (crowd[:1], crowd)), strict=True):
         np.testing.assert_allclose(among[:1], alone, atol=1e-5)
+
+
+def test_one_that_looks_around_is_of_integers_too(tmp_path: Path, people: np.ndarray) -> None:
+    torch.manual_seed(1)
+    network = RefinerNetwork(WIDTH, BLOCKS, look_around=True)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.1 * torch.randn(weight.shape)
+    around = np.random.default_rng(4).normal(size=(64, 15, N_AROUND)).astype(np.float32)
+    told, paths = {"features": people, "around": around}, [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    for path in paths:
+        export_refiner(network, path)
+    store_refiner_integers(paths[1], told)
+    kinds = [node.op_type for node in onnx.load(str(paths[1])).graph.node]
+    assert "Gemm" not in kinds and kinds.count("MatMulIntegerToFloat") == 4 * BLOCKS + 2
+    before, after = (start_session(path, 1).run(None, told) for path in paths)
+    for one, other in zip(before, after, strict=True):
+        apart = np.asarray(other) - np.asarray(one)
+        assert 0 < np.sqrt(np.mean(apart**2)) < 0.03 * np.asarray(one).std()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,12 @@ pytest.importorskip("torch", reason="needs the train extra")
 from residualpose.detector import Lifted
 from residualpose.errors import ResidualPoseError
 from residualpose.frames import DepthFrame
-from residualpose.learning.refiner_data import RefinerData, collect
+from residualpose.learning import refiner_data
+from residualpose.learning.refiner_data import RefinerData, collect, pairs
 from residualpose.model import WEIGHTS
+from residualpose.pipeline.around import N_AROUND
 from residualpose.pipeline.limb_prior import LimbPrior
+from residualpose.pipeline.refine import RayFrames
 from residualpose.poses import Origin
 from residualpose.synthetic.shards import load_shard
 
@@ -78,6 +83,28 @@ def test_everybody_is_there_as_found_and_with_joints_struck_out(
     )  # fmt: skip
     assert (data.joint_score[data.origin == Origin.PRIOR] == 0).all()
     np.testing.assert_array_equal(data.floor, np.broadcast_to(DOWN, (len(data), 4)))
+
+
+def test_what_is_seen_around_the_completed_joints_is_kept_if_wanted(
+    prior: LimbPrior, standing_m: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[np.ndarray] = []
+
+    def all_around(looks: Any, joints_m: np.ndarray, frames: RayFrames) -> np.ndarray:
+        asked.append(joints_m[0])
+        return np.full((1, 15, N_AROUND), float(looks[0]))
+
+    monkeypatch.setattr(refiner_data, "all_around", all_around)
+    truth_m = np.stack([standing_m, standing_m + np.array([1.0, 0, 0])]).astype(np.float32)
+    looks: Any = (1, 2)
+    people = replace(lifted(truth_m), looks=looks)
+    rows = pairs(prior, people, truth_m, np.random.default_rng(0), look_around=True)
+    data = RefinerData.of(rows)
+    assert data.around.shape == (4, 15, N_AROUND) and data.around.dtype == np.float16
+    assert data.around[:, 0, 0].tolist() == [1, 2, 1, 2]
+    np.testing.assert_array_equal(np.stack(asked), data.joints_m)  # not as they were found
+    rows = pairs(prior, people, truth_m, np.random.default_rng(0))
+    assert RefinerData.of(rows).around.shape == (4, 15, 0) and len(asked) == 4
 
 
 def test_an_interrupted_run_looks_at_no_shard_twice(

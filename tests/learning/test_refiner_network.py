@@ -7,8 +7,25 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from residualpose.camera import Camera  # noqa: E402
 from residualpose.errors import UsageError  # noqa: E402
-from residualpose.learning.refiner_network import RefinerNetwork, _tokens  # noqa: E402
+from residualpose.learning.refiner_network import (  # noqa: E402
+    RefinerNetwork,
+    _tokens,
+    mirrored_around,
+    varied_around,
+)
+from residualpose.pipeline.around import (  # noqa: E402
+    CANDIDATES,
+    N_AROUND,
+    PATCH,
+    SIDE,
+    Look,
+    around,
+)
+from residualpose.pipeline.lift import LiftedPoints  # noqa: E402
+from residualpose.pipeline.maps import Maps  # noqa: E402
+from residualpose.pipeline.peaks import Peaks  # noqa: E402
 from residualpose.pipeline.refine import (  # noqa: E402
     DISTANCE,
     KNOWN,
@@ -18,7 +35,7 @@ from residualpose.pipeline.refine import (  # noqa: E402
     SPREADS,
 )
 
-R_ELBOW, R_HAND = 4, 6
+R_ELBOW, R_HAND, L_HAND = 4, 6, 7
 
 
 @pytest.fixture
@@ -85,6 +102,67 @@ def test_widened_it_doubts_more_and_says_the_same(network: RefinerNetwork, x: to
         same, wider = network(x)
     torch.testing.assert_close(same, residual, rtol=0, atol=0)
     torch.testing.assert_close(wider.exp(), 2.0 * log_sd.exp())
+
+
+@pytest.fixture
+def shown() -> torch.Tensor:
+    """What is seen around joints, of seven people."""
+    return torch.randn(7, N_JOINTS, N_AROUND, generator=torch.Generator().manual_seed(1))
+
+
+def test_one_that_looks_around_learns_to(x: torch.Tensor, shown: torch.Tensor) -> None:
+    looking = RefinerNetwork(width=16, blocks=2, look_around=True)
+    assert looking.look is not None
+    assert not looking.eval()(x, shown)[0].any()
+    with torch.no_grad():
+        for weight in looking.parameters():
+            weight += 0.1 * torch.randn(weight.shape)
+    other = shown.clone()
+    other[0, R_HAND] += 1
+    moved = (looking(x, other)[0] - looking(x, shown)[0]).abs().amax(-1)
+    assert moved[0, R_HAND] > 1e-3 and moved[0, R_ELBOW] > 0 and not moved[1:].any()
+    looking.train()(x, shown)[0].sum().backward()
+    for weight in looking.look.parameters():
+        assert weight.grad is not None and weight.grad.any()
+
+
+def test_a_mirror_shows_the_surroundings_of_the_partners(shown: torch.Tensor) -> None:
+    image = mirrored_around(shown)
+    torch.testing.assert_close(mirrored_around(image), shown, rtol=0, atol=0)
+    patches, before = (of[..., : 4 * PATCH].unflatten(-1, (4, SIDE, SIDE)) for of in (image, shown))
+    torch.testing.assert_close(patches[:, R_HAND, :, 2, 1], before[:, L_HAND, :, 2, SIDE - 2])
+    candidates, before = (
+        of[..., 4 * PATCH :].unflatten(-1, (CANDIDATES, 4)) for of in (image, shown)
+    )
+    flip = torch.tensor([-1.0, 1, 1, 1])
+    torch.testing.assert_close(candidates[:, R_HAND], before[:, L_HAND] * flip)
+    nothing = torch.zeros(7, N_JOINTS, 0)
+    assert mirrored_around(nothing).shape == nothing.shape
+
+
+def test_surroundings_follow_joints_that_are_moved_and_made_larger() -> None:
+    """The same as looking again, along the ray, where the surface is one plane."""
+    look = plane_m(2.0, candidate_m=2.3)
+    size, moved_m = 1.1, torch.zeros(1, N_JOINTS, 3)
+    moved_m[..., 2] = 0.04
+    joints_m = np.tile([0.0, 0, 2.1], (N_JOINTS, 1))
+    before = torch.from_numpy(around(look, joints_m, np.eye(3)))[None]
+    after = varied_around(before, torch.tensor([[size]]), moved_m)
+    again = around(plane_m(size * 2.0, size * 2.3), joints_m * size + moved_m[0].numpy(), np.eye(3))
+    # The network's offset, which grows with people, is 0 here.
+    torch.testing.assert_close(after[0], torch.from_numpy(again), rtol=0, atol=1e-4)
+    nothing = torch.zeros(1, N_JOINTS, 0)
+    assert varied_around(nothing, torch.tensor([[size]]), moved_m).shape == nothing.shape
+
+
+def plane_m(depth_m: float, candidate_m: float) -> Look:
+    """A look at a plane, with one candidate for everything straight ahead."""
+    camera = Camera(20.0, 20.0, 31.5, 23.5)
+    maps = Maps(np.full((15, 48, 64), 0.5, np.float32), np.zeros((28, 48, 64), np.float32), None, 2)
+    peaks = Peaks(np.arange(15), np.zeros((15, 2), np.float32), np.full(15, 0.5, np.float32))
+    ahead = np.tile(np.array([0, 0, candidate_m], np.float32), (15, 1))
+    points = LiftedPoints(ahead, np.ones(15, np.uint8), np.zeros((15, 3, 3), np.float32))
+    return Look(maps, np.full((48, 64), depth_m, np.float32), camera, peaks, points)
 
 
 @pytest.mark.parametrize("width", [0, 2, 30])

@@ -16,6 +16,7 @@ from residualpose.learning.export import export_refiner, write_card  # noqa: E40
 from residualpose.learning.refiner_network import RefinerNetwork  # noqa: E402
 from residualpose.learning.refiner_start import start_refiner_from  # noqa: E402
 from residualpose.model import ModelFolder  # noqa: E402
+from residualpose.pipeline.around import N_AROUND  # noqa: E402
 from residualpose.pipeline.maps import start_session  # noqa: E402
 from residualpose.pipeline.refine import N_FEATURES  # noqa: E402
 
@@ -74,6 +75,26 @@ def test_one_with_more_blocks_says_the_same_to_begin_with(
     with torch.no_grad():
         for ours, theirs in zip(larger.eval()(x), network.eval()(x), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_one_that_looks_around_begins_with_one_that_does_not_and_comes_back_whole(
+    network: RefinerNetwork, tmp_path: Path
+) -> None:
+    looking = RefinerNetwork(width=16, blocks=2, look_around=True)
+    start_refiner_from(looking, str(_model(tmp_path, network)))
+    x = torch.randn(8, N_FEATURES, generator=torch.Generator().manual_seed(0))
+    around = torch.randn(8, 15, N_AROUND, generator=torch.Generator().manual_seed(1))
+    assert looking.look is not None
+    with torch.no_grad():
+        for ours, theirs in zip(looking.eval()(x, around), network.eval()(x), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+        for weight in looking.look.parameters():
+            weight += 0.1 * torch.randn(weight.shape)
+    again = RefinerNetwork(width=16, blocks=2, look_around=True)
+    start_refiner_from(again, str(_model(tmp_path, looking)))
+    expected = dict(looking.named_parameters())
+    for name, weight in again.named_parameters():
+        torch.testing.assert_close(weight, expected[name], atol=2e-3, rtol=2e-3)
 
 
 def test_one_of_another_size_is_refused(network: RefinerNetwork, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def people() -> RefinerData:
     return RefinerData(
         found.astype(np.float32), np.ones((70, 15), np.float32), np.ones((70, 15), np.float32),
         np.zeros((70, 15, 3, 3), np.float32), truth.astype(np.float32),
-        np.full((70, 4), np.nan, np.float32),
+        np.full((70, 4), np.nan, np.float32), np.zeros((70, 15, 0), np.float16),
     )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from residualpose.learning.export import export_refiner  # noqa: E402
 from residualpose.learning.refiner_data import RefinerData  # noqa: E402
 from residualpose.learning.refiner_network import mirrored_joints  # noqa: E402
 from residualpose.learning.train_refiner import (  # noqa: E402
+    Examples,
     RefinerConfig,
-    _tensors,
     calibrate,
     refiner_loss,
     train_refiner,
@@ -49,7 +49,7 @@ def data(standing_m: np.ndarray) -> RefinerData:
         found, np.where(known, 0.9, 0), np.where(known, Origin.MEASURED, Origin.ABSENT),
         np.where(known[..., None, None], np.eye(3) * 1e-3, np.nan), truth,
         np.where(rng.random((200, 1)) < 0.7, [0, 1, 0, 1.5], np.nan),
-    )))  # fmt: skip
+    )), around=np.zeros((200, 15, 0), np.float16))  # fmt: skip
 
 
 def mirrored(data: RefinerData) -> RefinerData:
@@ -63,6 +63,7 @@ def mirrored(data: RefinerData) -> RefinerData:
         data.covariance_m2[:, partner] * np.outer(flip, flip),
         data.truth_m[:, partner] * flip,
         data.floor * np.append(flip, np.float32(1)),
+        data.around[:, partner],
     )
 
 
@@ -130,27 +131,26 @@ def test_somebody_larger_and_farther_away_is_the_same_pose(data: RefinerData) ->
         data, joints_m=data.joints_m * size, truth_m=data.truth_m * size,
         covariance_m2=data.covariance_m2 * size**2, floor=data.floor * [1, 1, 1, size],
     )  # fmt: skip
-    (x, target, _), (x_larger, target_larger, _) = _tensors(data), _tensors(larger)
+    people, expected = Examples.of(data), Examples.of(larger)
     config = replace(SMALL, size_sd=np.log(size), jitter_m=0.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "randn", lambda *shape, **_: torch.ones(*shape))
-        x_varied, target_varied = varied(x, target, config)
+        found = varied(people, config)
     # Weiszfeld's iteration, which finds the root, is not of scale altogether.
-    torch.testing.assert_close(x_varied, x_larger, rtol=0, atol=0.02)
-    torch.testing.assert_close(target_varied, target_larger, rtol=0, atol=0.02)
+    torch.testing.assert_close(found.features, expected.features, rtol=0, atol=0.02)
+    torch.testing.assert_close(found.target, expected.target, rtol=0, atol=0.02)
 
 
 def test_joints_found_elsewhere_still_end_at_the_truth(data: RefinerData) -> None:
-    x, target, known = _tensors(data)
-    config = replace(SMALL, size_sd=0.0, jitter_m=0.05)
-    x_varied, target_varied = varied(x, target, config)
-    moved_m = (x_varied - x)[:, :45].reshape(-1, 15, 3) * POSITION_SCALE_M
+    people = Examples.of(data)
+    found = varied(people, replace(SMALL, size_sd=0.0, jitter_m=0.05))
+    moved_m = (found.features - people.features)[:, :45].reshape(-1, 15, 3) * POSITION_SCALE_M
     torch.testing.assert_close(
-        moved_m * known + target_varied * RESIDUAL_SCALE_M, target * RESIDUAL_SCALE_M,
+        moved_m * people.known + found.target * RESIDUAL_SCALE_M, people.target * RESIDUAL_SCALE_M,
         rtol=0, atol=1e-6,
     )  # fmt: skip
-    assert not (moved_m * (1 - known)).any()
-    per_person = moved_m.abs().sum((1, 2)) / known.sum((1, 2))
+    assert not (moved_m * (1 - people.known)).any()
+    per_person = moved_m.abs().sum((1, 2)) / people.known.sum((1, 2))
     assert per_person.max() > 3 * per_person.min() > 0
 
 
@@ -159,20 +159,19 @@ def test_doubt_is_set_by_people_never_met(
 ) -> None:
     many = RefinerData.joined([data] * 5)  # 1000
     met: list[int] = []
-    real = train_refiner_module._tensors
-    monkeypatch.setattr(
-        train_refiner_module, "_tensors", lambda of: (met.append(len(of)), real(of))[1]
-    )
+    real = Examples.of
+    monkeypatch.setattr(Examples, "of", lambda of: (met.append(len(of)), real(of))[1])
     network = train_refiner(many, replace(SMALL, steps=3), lambda *_: None)
     assert met == [950, 50]
     unsure = network.leave.bias.detach().clone()
     network.widen(4.5)
     calibrate(network, many.part(slice(950, None)))
     torch.testing.assert_close(network.leave.bias.detach(), unsure, rtol=0, atol=1e-4)
-    x, target, known = real(many.part(slice(950, None)))
+    people = real(many.part(slice(950, None)))
     with torch.no_grad():
-        residual, log_sd = network(x)
-    distance2 = (((target - residual) / log_sd.exp()) ** 2).sum(-1)[known[..., 0] > 0]
+        residual, log_sd = network(people.features)
+    error = (people.target - residual) / log_sd.exp()
+    distance2 = (error**2).sum(-1)[people.known[..., 0] > 0]
     assert float((distance2 < ellipsoid_radius(0.68) ** 2).float().mean()) == pytest.approx(
         0.68, abs=0.01
     )
@@ -180,9 +179,10 @@ def test_doubt_is_set_by_people_never_met(
 
 def test_the_mirror_image_of_somebody_is_refined_to_the_mirror_image(data: RefinerData) -> None:
     network = train_refiner(data, replace(SMALL, steps=30), lambda *_: None)
-    (x, target, _), (image, image_target, _) = _tensors(data), _tensors(mirrored(data))
+    people, images = Examples.of(data), Examples.of(mirrored(data))
+    x, image = people.features, images.features
     torch.testing.assert_close(network.mirrored(x), image, rtol=0, atol=1e-4)
-    torch.testing.assert_close(mirrored_joints(target), image_target, rtol=0, atol=1e-4)
+    torch.testing.assert_close(mirrored_joints(people.target), images.target, rtol=0, atol=1e-4)
     with torch.no_grad():
         (residual, log_sd), (other, other_sd) = network(x), network(image)
     partner = list(ITOP15.mirror)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from residualpose.errors import ResidualPoseError
 from residualpose.pipeline import refine
+from residualpose.pipeline.around import N_AROUND
 from residualpose.pipeline.refine import (
     N_FEATURES,
     POSITION_SCALE_M,
@@ -42,13 +45,18 @@ def inputs(joints_m: np.ndarray) -> tuple[np.ndarray, ...]:
 class Session:
     """An ONNX session that moves every joint by a fixed residual in the ray's frame."""
 
-    def __init__(self, residual: tuple[float, float, float], log_sd: float) -> None:
+    def __init__(
+        self, residual: tuple[float, float, float], log_sd: float, *more_shapes: tuple[int, ...]
+    ) -> None:
         self.residual, self.log_sd = residual, log_sd
+        self.shapes = [(0, N_FEATURES), *more_shapes]
+        self.told: dict[str, np.ndarray] = {}
 
     def get_inputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(shape=["people", N_FEATURES])]
+        return [SimpleNamespace(shape=shape) for shape in self.shapes]
 
     def run(self, _: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.told = feed
         people = len(feed["features"])
         assert feed["features"].shape == (people, N_FEATURES)
         assert feed["features"].dtype == np.float32 and np.isfinite(feed["features"]).all()
@@ -184,6 +192,37 @@ def test_who_has_no_trunk_stays_as_found(
     np.testing.assert_allclose(refined.covariance_m2[1], covariance[1], atol=1e-9)
     assert np.isnan(refined.joints_m[0, 4]).all() and np.isnan(refined.covariance_m2[0, 4]).all()
     assert np.isfinite(refined.joints_m[0, [0, 1, 2, 3]]).all()
+
+
+def test_one_that_looks_around_is_shown_where_each_was_seen(
+    monkeypatch: pytest.MonkeyPatch, standing_m: np.ndarray
+) -> None:
+    people = np.stack([standing_m, standing_m, standing_m + np.array([0.5, 0, 0])])
+    people[1, TRUNK] = np.nan  # is not refined
+    session = Session((0, 0, 0.05), 0.0, (0, 15, N_AROUND))
+    monkeypatch.setattr(refine, "start_session", lambda path, threads=None: session)
+    seen: list[tuple[Any, np.ndarray, np.ndarray]] = []
+
+    def around(*asked: Any) -> np.ndarray:
+        seen.append(asked)
+        return np.full((15, N_AROUND), len(seen), np.float32)
+
+    monkeypatch.setattr(refine, "around", around)
+    looks: Any = ("first", "second", "third")
+    refined = Refiner(Path("fake.onnx"))(*inputs(people), looks=looks)
+    assert [asked[0] for asked in seen] == ["first", "third"]
+    np.testing.assert_array_equal(seen[1][1], people[2].astype(np.float32))
+    np.testing.assert_allclose(seen[1][2], RayFrames.of(people[[2]]).R_camera_ray[0], atol=1e-6)
+    assert session.told["around"].shape == (2, 15, N_AROUND)
+    assert session.told["around"][:, 0, 0].tolist() == [1, 2]
+    np.testing.assert_allclose(refined.joints_m[1], people[1], atol=1e-6)
+
+
+def test_one_of_other_sizes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session((0, 0, 0), 0.0, (0, 15, N_AROUND + 1))
+    monkeypatch.setattr(refine, "start_session", lambda path, threads=None: session)
+    with pytest.raises(ResidualPoseError, match=f"{N_AROUND} .* one of {N_AROUND + 1}"):
+        Refiner(Path("fake.onnx"))
 
 
 def test_nobody_stays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

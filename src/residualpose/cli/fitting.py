@@ -23,7 +23,7 @@ from residualpose.learning.recorded_people import collect_recorded
 from residualpose.learning.refiner_data import RefinerData, collect
 from residualpose.learning.statistics import PoseStatistics, released_prior
 from residualpose.learning.train_prior import PriorConfig, train_prior
-from residualpose.learning.train_refiner import RefinerConfig, features_of, train_refiner
+from residualpose.learning.train_refiner import RefinerConfig, inputs_of, train_refiner
 from residualpose.learning.train_regressor import train_regressor
 from residualpose.model import ModelFolder
 from residualpose.pipeline.limb_prior import LimbPrior
@@ -68,6 +68,8 @@ def run_refiner(options: RefinerOptions) -> int:
     model = ModelFolder.open(options.model)
     if model.released and config.start:
         raise UsageError("--from: the released regressor begins with random weights only")
+    if model.released and config.look_around:
+        raise UsageError("look_around: the released regressor is told of joints only")
     unfinished = options.out.with_name(f"{options.out.name}.unfinished")
     make_folder(unfinished)
     settings = plain(config) | {"data": str(options.data), "model": model.sha256}
@@ -90,7 +92,7 @@ def _fit_refiner(
     model: ModelFolder, options: RefinerOptions, config: RefinerConfig, unfinished: Path
 ) -> int:
     """Write the refiner; returns how many people it learned from."""
-    data = _collect(model, options.data, config.seed, unfinished)
+    data = _collect(model, options.data, config, unfinished)
     temporary = options.out.with_name(f".{options.out.name}.part")
     with progress_bar("steps") as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
@@ -106,13 +108,14 @@ def _fit_refiner(
             export_refiner(train_refiner(data, config, progress, checkpoint), temporary)
             if len(data) >= ENOUGH_PEOPLE:
                 people = data.part(slice(ENOUGH_PEOPLE))
-                store_refiner_integers(temporary, features_of(people))
+                store_refiner_integers(temporary, inputs_of(people))
     temporary.replace(options.out)
     return len(data)
 
 
-def _collect(model: ModelFolder, data: Path, seed: int, keep: Path) -> RefinerData:
+def _collect(model: ModelFolder, data: Path, config: RefinerConfig, keep: Path) -> RefinerData:
     """The people whom the earlier stages find, each set of them kept on the way."""
+    seed, look_around = config.seed, config.look_around
     prior, detect = LimbPrior.load_npz(model.path / "prior.npz"), detector_of(model)
     with progress_bar("frames") as bar:
         task = bar.add_task("people", total=None, note="people from the earlier stages")
@@ -122,7 +125,9 @@ def _collect(model: ModelFolder, data: Path, seed: int, keep: Path) -> RefinerDa
                 return RefinerData.load(kept)
             frames = training_frames(data)
             bar.update(task, total=len(frames))
-            people = collect_recorded(detect, prior, frames, seed, lambda: bar.advance(task))
+            people = collect_recorded(
+                detect, prior, frames, seed, lambda: bar.advance(task), look_around
+            )
             people.save(kept)
             return people
         read_run(data)
@@ -130,7 +135,9 @@ def _collect(model: ModelFolder, data: Path, seed: int, keep: Path) -> RefinerDa
         if not shards:
             raise UsageError(f"{data}: holds no shard yet; run residualpose synth first")
         bar.update(task, total=sum(frame_count(path) for path in shards))
-        return collect(detect, prior, shards, seed, lambda n: bar.update(task, advance=n), keep)
+        return collect(
+            detect, prior, shards, seed, lambda n: bar.update(task, advance=n), keep, look_around
+        )
 
 
 def run_statistics(options: StatisticsOptions) -> int:

@@ -104,6 +104,7 @@ class StageClock:
         self._timed(
             "refine", self._refiner,
             done.joints_m, people.joint_score, done.origin, done.covariance_m2, people.floor,
+            people.looks,
         )  # fmt: skip
         self._ms[OUTSIDE].append(sum(self._ms[name][-1] for name in STAGES if name != "maps"))
         return len(poses)

@@ -23,9 +23,11 @@ from residualpose.learning.network import (
     PoseNetwork,
     split_maps,
 )
+from residualpose.learning.refiner_network import RefinerNetwork
 from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
 from residualpose.learning.train_maps import FOCAL_PX
 from residualpose.model import CLOSER, FILES, REFINER, ModelFolder, sha256_of
+from residualpose.pipeline.around import N_AROUND
 from residualpose.pipeline.refine import N_FEATURES
 from residualpose.released import STRIDE as RELEASED_STRIDE
 from residualpose.settings import build
@@ -174,12 +176,19 @@ def network_settings(model: ModelFolder) -> dict[str, object]:
     return dict(found) if isinstance(found, dict) else {}
 
 
-def export_refiner(network: nn.Module, path: Path) -> None:
-    """Write a residual network, (P, N_FEATURES) -> residual and log sd (P, 15, 3), as ONNX."""
+def export_refiner(network: RefinerNetwork, path: Path) -> None:
+    """Write a residual network as ONNX: (P, N_FEATURES) to residual and log sd (P, 15, 3).
+
+    One that looks around is told (P, 15, N_AROUND) as well.
+    """
+    told = {"features": torch.zeros(2, N_FEATURES)}
+    if network.look is not None:
+        told["around"] = torch.zeros(2, N_JOINTS, N_AROUND)
+    names = [*told, "residual", "log_sd"]
     torch.onnx.export(
-        network.eval(), (torch.zeros(2, N_FEATURES),), str(path), dynamo=False, opset_version=17,
-        input_names=["features"], output_names=["residual", "log_sd"],
-        dynamic_axes={k: {0: "people"} for k in ("features", "residual", "log_sd")},
+        network.eval(), tuple(told.values()), str(path), dynamo=False, opset_version=17,
+        input_names=names[:-2], output_names=names[-2:],
+        dynamic_axes={name: {0: "people"} for name in names},
     )  # fmt: skip
 
 

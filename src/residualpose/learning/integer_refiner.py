@@ -8,6 +8,7 @@ time for one person, 0.6 for four.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +22,19 @@ ENOUGH_PEOPLE = 2048
 """People to measure ranges by: those of fewer may be too narrow for others."""
 
 
-def store_refiner_integers(path: Path, features: np.ndarray) -> None:
+def store_refiner_integers(path: Path, people: Mapping[str, np.ndarray]) -> None:
     """Rewrite an exported refiner in place.
 
     Args:
         path: an ONNX file as `export_refiner` writes it.
-        features: (P, N_FEATURES) people whose numbers it is to hold, at least one; the first
-            `ENOUGH_PEOPLE` will do.
+        people: what it is told of people whose numbers it is to hold, at least one, by the names
+            of its inputs; the first `ENOUGH_PEOPLE` will do.
     """
     model = onnx.load(str(path))
     stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     layers = [node for node in model.graph.node if node.op_type == "Gemm"]
-    ranges = _ranges(model, [node.input[0] for node in layers], features[:ENOUGH_PEOPLE])
+    told = {name: numbers[:ENOUGH_PEOPLE] for name, numbers in people.items()}
+    ranges = _ranges(model, [node.input[0] for node in layers], told)
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         if node.op_type != "Gemm":
@@ -63,7 +65,7 @@ def store_refiner_integers(path: Path, features: np.ndarray) -> None:
 
 
 def _ranges(
-    model: ModelProto, names: list[str], features: np.ndarray
+    model: ModelProto, names: list[str], people: dict[str, np.ndarray]
 ) -> dict[str, tuple[float, float]]:
     """Smallest and largest number of each value inside the network."""
     import onnxruntime
@@ -76,7 +78,7 @@ def _ranges(
     session = onnxruntime.InferenceSession(
         opened.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    seen = session.run(names, {"features": features})
+    seen = session.run(names, people)
     values = (np.asarray(value) for value in seen)
     return {name: (float(v.min()), float(v.max())) for name, v in zip(names, values, strict=True)}
 

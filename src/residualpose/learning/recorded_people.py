@@ -21,8 +21,11 @@ def collect_recorded(
     frames: LabelledFrames,
     seed: int,
     progress: Callable[[], None],
+    look_around: bool = False,
 ) -> RefinerData:
     """Run the stages over labelled frames; `progress()` is called after every frame.
+
+    Arguments as for `collect`.
 
     Raises:
         ResidualPoseError: nobody who is fully labelled is found in any frame.
@@ -30,7 +33,8 @@ def collect_recorded(
     rows: list[tuple[np.ndarray, ...]] = []
     for number, one in enumerate(frames):
         _, people = detect(one.frame)
-        rows += pairs(prior, people, one.truth_m, np.random.default_rng([seed, number]))
+        rng = np.random.default_rng([seed, number])
+        rows += pairs(prior, people, one.truth_m, rng, look_around)
         progress()
     if not rows:
         raise ResidualPoseError(

@@ -17,8 +17,10 @@ from residualpose.detector import Lifted
 from residualpose.errors import ResidualPoseError
 from residualpose.evaluation.match import match_people
 from residualpose.frames import DepthFrame
+from residualpose.pipeline.around import N_AROUND
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.maps import Maps
+from residualpose.pipeline.refine import RayFrames, all_around, has_trunk
 from residualpose.poses import Origin
 from residualpose.results import replacing
 from residualpose.synthetic.sensed import sensed_frames
@@ -27,6 +29,7 @@ from residualpose.synthetic.shards import frame_count, load_shard
 MATCH_WITHIN_M = 0.4
 _STRUCK_GROUPS = ((0,), (4, 6), (5, 7), (6,), (7,), (13, 14), (11, 12, 13, 14), (11, 13), (12, 14),
                   (9, 10, 11, 12, 13, 14), (2, 4, 6), (3, 5, 7))  # fmt: skip
+_NOTHING = np.zeros((15, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class RefinerData:
     """(N, 15, 3)."""
     floor: np.ndarray
     """(N, 4) of the frame, as `find_floor` returns it; NaN where it shows none."""
+    around: np.ndarray
+    """(N, 15, N_AROUND) float16 what is seen around the joints, or (N, 15, 0): nobody looks."""
 
     def __len__(self) -> int:
         return len(self.joints_m)
@@ -67,7 +72,8 @@ class RefinerData:
     @classmethod
     def of(cls, rows: Sequence[tuple[np.ndarray, ...]]) -> RefinerData:
         """Of rows as `pairs` gives them, at least one."""
-        return cls(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
+        *columns, around = (np.stack(column) for column in zip(*rows, strict=True))
+        return cls(*(c.astype(np.float32) for c in columns), around=around.astype(np.float16))
 
     @classmethod
     def joined(cls, parts: Sequence[RefinerData]) -> RefinerData:
@@ -82,11 +88,21 @@ def collect(
     seed: int,
     progress: Callable[[int], None],
     keep: Path,
+    look_around: bool = False,
 ) -> RefinerData:
     """Run the stages over shards; `progress(frames)` is called after every shard.
 
     The people of each shard are kept as a file in the folder `keep`, and taken from there when an
     interrupted run is started again.
+
+    Args:
+        detect: the stages up to lifting.
+        prior: completes people.
+        shard_paths: rendered frames.
+        seed: of noise and of the joints struck out.
+        progress: told of every shard.
+        keep: a folder.
+        look_around: keep what is seen around the joints too, 6 kB a person.
 
     Raises:
         ResidualPoseError: nobody is found in any frame.
@@ -103,7 +119,7 @@ def collect(
         rows: list[tuple[np.ndarray, ...]] = []
         for i, depth_m in enumerate(sensed_frames(shard, seed + number)):
             _, people = detect(DepthFrame(depth_m, shard.camera(i)))
-            rows += pairs(prior, people, shard.joints_m[i], rng)
+            rows += pairs(prior, people, shard.joints_m[i], rng, look_around)
         if rows:
             parts.append(RefinerData.of(rows))
             parts[-1].save(kept)
@@ -116,7 +132,11 @@ def collect(
 
 
 def pairs(
-    prior: LimbPrior, people: Lifted, truth_m: np.ndarray, rng: np.random.Generator
+    prior: LimbPrior,
+    people: Lifted,
+    truth_m: np.ndarray,
+    rng: np.random.Generator,
+    look_around: bool = False,
 ) -> list[tuple[np.ndarray, ...]]:
     """Rows of `RefinerData` of one frame, each person as found and with joints struck out."""
     truth_m = truth_m[np.isfinite(truth_m).all((1, 2))]
@@ -132,5 +152,17 @@ def pairs(
                 origin[p, lost], score[p, lost] = Origin.ABSENT, 0
         done = complete_people(prior, joints, origin, covariance)
         found = done.joints_m, score, done.origin, done.covariance_m2
-        rows += [(*(of[p] for of in found), truth_m[q], people.floor) for p, q in matches]
+        rows += [
+            (*(of[p] for of in found), truth_m[q], people.floor,
+             _around(people, p, done.joints_m) if look_around else _NOTHING)
+            for p, q in matches
+        ]  # fmt: skip
     return rows
+
+
+def _around(people: Lifted, person: int, joints_m: np.ndarray) -> np.ndarray:
+    """(15, N_AROUND) around the completed joints (P, 15, 3) of one of the people."""
+    one = joints_m[[person]]
+    if not has_trunk(one)[0]:
+        return np.zeros((len(joints_m[person]), N_AROUND), np.float32)
+    return all_around([people.looks[person]], one, RayFrames.of(one))[0]

@@ -15,6 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from residualpose.errors import UsageError
+from residualpose.pipeline.around import (
+    CANDIDATE_SCALE_M,
+    CANDIDATES,
+    N_AROUND,
+    OPINION_SCALE_M,
+    PATCH,
+    SIDE,
+    SURFACE_SCALE_M,
+)
 from residualpose.pipeline.refine import (
     DISTANCE,
     FLOOR_DOWN,
@@ -27,6 +36,13 @@ from residualpose.skeleton import ITOP15
 
 HEADS = 4
 """Independent ways of attending in each block."""
+_LOOKING = 128
+"""Hidden numbers that sum up what is seen around a joint."""
+_MIRROR_OF_AROUND = (
+    [*np.arange(4 * PATCH).reshape(-1, SIDE)[:, ::-1].ravel(), *range(4 * PATCH, N_AROUND)],
+    [1.0] * (4 * PATCH) + [-1.0, 1.0, 1.0, 1.0] * CANDIDATES,
+)
+"""Which of what is seen around a joint each is of the mirror image's, and its sign."""
 _OF_EACH = slice(POSITIONS.stop, DISTANCE.start)
 """Columns of `features` with scores, flags and spreads: kind by kind, each of all joints."""
 _OF_ALL = slice(DISTANCE.start, N_FEATURES)
@@ -39,11 +55,14 @@ class RefinerNetwork(nn.Module):
     """Features (P, N_FEATURES) to residuals and log sds, (P, 15, 3) each, in units of 0.1 m.
 
     Once trained, it gives the mean of what it says of a person and of the person's mirror image.
+    One that looks around is told what is seen around the joints, (P, 15, N_AROUND), as well; to
+    begin with it makes nothing of it.
 
     Args:
         width: numbers that stand for a joint inside, a multiple of `HEADS`.
         blocks: times that the joints look at one another.
         dropout: share of the hidden numbers that a step of training does without.
+        look_around: whether it looks around.
 
     Raises:
         UsageError: a width that cannot be shared out.
@@ -52,22 +71,27 @@ class RefinerNetwork(nn.Module):
     _columns: Tensor
     _signs: Tensor
 
-    def __init__(self, width: int, blocks: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int, blocks: int, dropout: float = 0.0, look_around: bool = False
+    ) -> None:
         super().__init__()
         if width < HEADS or width % HEADS:
             raise UsageError(f"width: expected a multiple of {HEADS}, got {width}")
         self.enter = _OfEachJoint(_HEARD, width)
         nn.init.normal_(self.enter.weight, std=_HEARD**-0.5)
+        self.look = _looking(width) if look_around else None
         self.blocks = nn.Sequential(*(_Block(width, dropout) for _ in range(blocks)))
         self.before_leaving, self.leave = nn.LayerNorm(width), _OfEachJoint(width, 6)
         for name, values in zip(("_columns", "_signs"), _mirror_of_features(), strict=True):
             self.register_buffer(name, values, persistent=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, around: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Residual and log sd of each joint in the ray frame."""
         if self.training:
-            return self._as_seen(x)
-        both = self._as_seen(torch.cat([x, self.mirrored(x)]))
+            return self._as_seen(x, around)
+        if around is not None:
+            around = torch.cat([around, mirrored_around(around)])
+        both = self._as_seen(torch.cat([x, self.mirrored(x)]), around)
         residual, log_sd = (of.view(2, -1, N_JOINTS, 3) for of in both)
         log_sd = (log_sd[0] + log_sd[1][:, list(ITOP15.mirror)]) / 2
         return (residual[0] + mirrored_joints(residual[1])) / 2, log_sd
@@ -76,9 +100,13 @@ class RefinerNetwork(nn.Module):
         """The features (P, N_FEATURES) of the mirror images of people (P, N_FEATURES)."""
         return x[:, self._columns] * self._signs
 
-    def _as_seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _as_seen(self, x: Tensor, around: Tensor | None) -> tuple[Tensor, Tensor]:
         # Joints in one column: linear layers of two axes run as one operation, bias and all.
-        inside = self.blocks(self.enter(_tokens(x)).flatten(0, 1))
+        inside = self.enter(_tokens(x)).flatten(0, 1)
+        if self.look is not None:
+            assert around is not None
+            inside = inside + self.look(around.flatten(0, 1))
+        inside = self.blocks(inside)
         found = self.leave(self.before_leaving(inside).unflatten(0, (-1, N_JOINTS)))
         return found[..., :3], found[..., 3:]
 
@@ -91,6 +119,45 @@ class RefinerNetwork(nn.Module):
 def mirrored_joints(vectors: Tensor) -> Tensor:
     """Vectors of joints (P, 15, 3), ray frame, as the mirror image has them."""
     return vectors[:, list(ITOP15.mirror)] * vectors.new_tensor([-1.0, 1.0, 1.0])
+
+
+def mirrored_around(around: Tensor) -> Tensor:
+    """What is seen around joints, (P, 15, N_AROUND) or nothing, as the mirror image has it."""
+    columns, signs = _MIRROR_OF_AROUND
+    shown = around.shape[-1]
+    return around[:, list(ITOP15.mirror)][..., columns[:shown]] * around.new_tensor(signs[:shown])
+
+
+def varied_around(around: Tensor, size: Tensor, moved_m: Tensor) -> Tensor:
+    """What is seen around joints of people made larger and found elsewhere.
+
+    Only how far behind it is: where the patches lie, and how wide they are, stays.
+
+    Args:
+        around: (P, 15, N_AROUND) or nothing.
+        size: (P, 1) by which the people are larger.
+        moved_m: (P, 15, 3) by which the joints are then moved, ray frame.
+    """
+    if not around.shape[-1]:
+        return around
+    patches, candidates = around.split([4 * PATCH, 4 * CANDIDATES], dim=-1)
+    own, partners, opinion, surface = patches.unflatten(-1, (4, PATCH)).unbind(-2)
+    size = size[:, None]
+    opinion = (opinion * size - moved_m[..., 2:] / OPINION_SCALE_M) * (opinion != 0)
+    surface = surface * size - moved_m[..., 2:] / SURFACE_SCALE_M
+    candidates = candidates.unflatten(-1, (CANDIDATES, 4))
+    score = candidates[..., 3:]
+    apart = candidates[..., :3] * size[..., None] - moved_m[:, :, None] / CANDIDATE_SCALE_M
+    candidates = torch.cat([apart * (score > 0), score], dim=-1)
+    return torch.cat([own, partners, opinion, surface, candidates.flatten(2)], dim=-1)
+
+
+def _looking(width: int) -> nn.Sequential:
+    """(15 P, N_AROUND) to (15 P, width): the same for all joints; zeros to begin with."""
+    last = nn.Linear(_LOOKING, width)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(N_AROUND, _LOOKING), nn.ReLU(), last)
 
 
 class _OfEachJoint(nn.Module):

@@ -1,6 +1,6 @@
 """A residual network that begins with the weights of a model's refiner, as it was exported.
 
-It may have more blocks: those do nothing to begin with.
+It may have more blocks, or look around where that one did not: that does nothing to begin with.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
     others = iter([stored[name] for name in rest if stored[name].ndim == 3])
     blocks = sum(name.endswith(".asked.weight") for name in stored)
     more = tuple(f"blocks.{number}." for number in range(blocks, len(network.blocks)))
+    if not any(name.startswith("look.") for name in stored):
+        more += ("look.",)
     if blocks > len(network.blocks):
         raise _other_size(path, f"{len(network.blocks)} blocks at most")
     with torch.no_grad():

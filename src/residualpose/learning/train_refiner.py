@@ -13,7 +13,12 @@ from torch import Tensor
 
 from residualpose.evaluation.calibration import Calibration
 from residualpose.learning.refiner_data import RefinerData
-from residualpose.learning.refiner_network import RefinerNetwork, mirrored_joints
+from residualpose.learning.refiner_network import (
+    RefinerNetwork,
+    mirrored_around,
+    mirrored_joints,
+    varied_around,
+)
 from residualpose.learning.refiner_start import start_refiner_from
 from residualpose.learning.training_state import TrainingState
 from residualpose.pipeline.refine import (
@@ -37,6 +42,8 @@ _HELD_BACK, _MANY = 20, 1000
 _AVERAGE = 0.999
 """Share of the running average of the weights, which is the result, that a step leaves."""
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
+_TOLD_AT_ONCE = 1024
+"""People held back of whom the network is told at a time."""
 _ROUND = 0.3
 """Distance, in units of 0.1 m, below which the Euclidean part of the loss is round."""
 
@@ -62,6 +69,64 @@ class RefinerConfig:
     start: str = ""
     """Begin with the refiner of this bundled model or model folder, instead of one that does
     nothing. It must be as wide; blocks beyond its own do nothing to begin with."""
+    look_around: bool = False
+    """Whether it is shown what the 2D network saw around each joint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """P people who have a trunk, as the network is told of them, and what it should say."""
+
+    features: Tensor
+    """(P, N_FEATURES)."""
+    target: Tensor
+    """(P, 15, 3) true residuals, ray frame, in units of 0.1 m; 0 where unknown."""
+    known: Tensor
+    """(P, 15, 1) 1 where joint and truth are known."""
+    around: Tensor
+    """(P, 15, N_AROUND) or (P, 15, 0)."""
+
+    @classmethod
+    def of(cls, data: RefinerData) -> Examples:
+        """Those of the people who have a trunk."""
+        rows = np.flatnonzero(has_trunk(data.joints_m))
+        joints = data.joints_m[rows]
+        frames = RayFrames.of(joints)
+        x = features(
+            frames, joints, data.joint_score[rows], data.origin[rows], data.covariance_m2[rows],
+            data.floor[rows],
+        )  # fmt: skip
+        target = frames.inward(data.truth_m[rows]) - frames.inward(joints)
+        known = np.isfinite(target).all(-1, keepdims=True)
+        target = np.nan_to_num(target) / RESIDUAL_SCALE_M
+        return cls(
+            torch.from_numpy(x),
+            torch.from_numpy(target.astype(np.float32)),
+            torch.from_numpy(known.astype(np.float32)),
+            torch.from_numpy(data.around[rows]),
+        )
+
+    def to(self, device: torch.device) -> Examples:
+        """The same elsewhere."""
+        return Examples(*(getattr(self, name).to(device) for name in self.__slots__))
+
+    def drawn(self, people: int, network: RefinerNetwork) -> Examples:
+        """So many of them at random, each as it is or as a mirror shows it."""
+        rows = torch.randint(len(self.features), (people,))
+        seen_in_mirror = torch.rand(people) < 0.5
+        image = self._rows(rows[seen_in_mirror])
+        partner = list(ITOP15.mirror)
+        parts = self._rows(rows[~seen_in_mirror]), Examples(
+            network.mirrored(image.features), mirrored_joints(image.target),
+            image.known[:, partner], mirrored_around(image.around),
+        )  # fmt: skip
+        columns = ([getattr(part, name) for part in parts] for name in self.__slots__)
+        return Examples(*(torch.cat(column) for column in columns))
+
+    def _rows(self, rows: Tensor) -> Examples:
+        return Examples(
+            self.features[rows], self.target[rows], self.known[rows], self.around[rows].float()
+        )
 
 
 def train_refiner(
@@ -85,13 +150,11 @@ def train_refiner(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     held_back = len(data) // _HELD_BACK if len(data) >= _MANY else 0
     learned = data.part(slice(len(data) - held_back))
-    network = RefinerNetwork(config.width, config.blocks, config.dropout)
+    network = RefinerNetwork(config.width, config.blocks, config.dropout, config.look_around)
     if config.start:
         start_refiner_from(network, config.start)
-    x, y, w = _tensors(learned)
-    x, y = torch.cat([x, network.mirrored(x)]), torch.cat([y, mirrored_joints(y)])
-    x, y, w = x.to(device), y.to(device), torch.cat([w, w[:, list(ITOP15.mirror)]]).to(device)
     network = network.to(device)
+    examples = Examples.of(learned).to(device)
     optimiser = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
@@ -104,11 +167,10 @@ def train_refiner(
     saved_at = time.monotonic()
     for step in range(state.step, config.steps):
         torch.manual_seed(config.seed * 1_000_003 + step)  # rows and dropout follow from the step
-        rows = torch.randint(len(x), (config.batch,)).to(device)
-        found, target = varied(x[rows], y[rows], config)
+        drawn = varied(examples.drawn(config.batch, network), config)
         with torch.autocast(device.type, torch.bfloat16):
-            residual, log_sd = network(found)
-        loss = refiner_loss(residual.float(), log_sd.float(), target, w[rows])
+            residual, log_sd = network(drawn.features, drawn.around)
+        loss = refiner_loss(residual.float(), log_sd.float(), drawn.target, drawn.known)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -131,35 +193,34 @@ def calibrate(network: RefinerNetwork, data: RefinerData) -> None:
 
     Of those it learned from, a network is surer than it may be.
     """
-    x, target, weight = _tensors(data)
-    with torch.no_grad():
-        residual, log_sd = network(x)
-        distance2 = (((target - residual) * torch.exp(-log_sd)) ** 2).sum(-1)
-    network.widen(Calibration.of(distance2[weight[..., 0] > 0].double().numpy()).sd_factor)
+    distances: list[np.ndarray] = []
+    for start in range(0, len(data), _TOLD_AT_ONCE):
+        people = Examples.of(data.part(slice(start, start + _TOLD_AT_ONCE)))
+        with torch.no_grad():
+            residual, log_sd = network(people.features, people.around)
+            distance2 = (((people.target - residual) * torch.exp(-log_sd)) ** 2).sum(-1)
+        distances.append(distance2[people.known[..., 0] > 0].double().numpy())
+    network.widen(Calibration.of(np.concatenate(distances)).sd_factor)
 
 
-def varied(x: Tensor, target: Tensor, config: RefinerConfig) -> tuple[Tensor, Tensor]:
+def varied(people: Examples, config: RefinerConfig) -> Examples:
     """The same people a little different: nobody is met twice.
 
     Somebody larger, as much farther away and with the camera as much higher, looks the same. And
     joints are found a little elsewhere, more so of some people than of others.
-
-    Args:
-        x: (P, N_FEATURES).
-        target: (P, 15, 3) residuals in units of 0.1 m.
-        config: says how much.
     """
-    people, x = len(x), x.clone()
-    size = torch.exp(config.size_sd * torch.randn(people, 1, device=x.device))
+    x = people.features.clone()
+    size = torch.exp(config.size_sd * torch.randn(len(x), 1, device=x.device))
     known = x[:, KNOWN]
     x[:, POSITIONS] *= size
     x[:, SPREADS] += size.log() * known.repeat(1, 2)
     x[:, DISTANCE] = (x[:, DISTANCE] + 1) * size - 1
     x[:, FLOOR_POINT] *= size
-    sd_m = 2 * config.jitter_m * torch.rand(people, 1, 1, device=x.device) * known[..., None]
-    moved_m = sd_m * torch.randn(target.shape, device=x.device)
+    sd_m = 2 * config.jitter_m * torch.rand(len(x), 1, 1, device=x.device) * known[..., None]
+    moved_m = sd_m * torch.randn(people.target.shape, device=x.device)
     x[:, POSITIONS] += moved_m.flatten(1) / POSITION_SCALE_M
-    return x, target * size[..., None] - moved_m / RESIDUAL_SCALE_M
+    target = people.target * size[..., None] - moved_m / RESIDUAL_SCALE_M
+    return Examples(x, target, people.known, varied_around(people.around, size, moved_m))
 
 
 def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -186,24 +247,8 @@ def refiner_loss(residual: Tensor, log_sd: Tensor, target: Tensor, weight: Tenso
     return ((distance * near + 0.2 * likelihood) * weight).sum() / weight.sum().clamp_min(1) / 3
 
 
-def features_of(data: RefinerData) -> np.ndarray:
-    """(P, N_FEATURES) what the network is told of people who have a trunk."""
-    return _tensors(data)[0].numpy()
-
-
-def _tensors(data: RefinerData) -> tuple[Tensor, Tensor, Tensor]:
-    rows = np.flatnonzero(has_trunk(data.joints_m))
-    joints = data.joints_m[rows]
-    frames = RayFrames.of(joints)
-    x = features(
-        frames, joints, data.joint_score[rows], data.origin[rows], data.covariance_m2[rows],
-        data.floor[rows],
-    )  # fmt: skip
-    target = frames.inward(data.truth_m[rows]) - frames.inward(joints)
-    known = np.isfinite(target).all(-1, keepdims=True)
-    target = np.nan_to_num(target) / RESIDUAL_SCALE_M
-    return (
-        torch.from_numpy(x),
-        torch.from_numpy(target.astype(np.float32)),
-        torch.from_numpy(known.astype(np.float32)),
-    )
+def inputs_of(data: RefinerData) -> dict[str, np.ndarray]:
+    """What an exported network is told of people who have a trunk, by the names of its inputs."""
+    people = Examples.of(data)
+    told = {"features": people.features.numpy(), "around": people.around.float().numpy()}
+    return {name: numbers for name, numbers in told.items() if numbers.size}

@@ -12,7 +12,7 @@ from residualpose.errors import ResidualPoseError
 
 MAX_PEAKS = 20
 """Most candidates kept of one joint."""
-_MIN_SCORE = 0.3
+MIN_SCORE = 0.3
 """A joint found with less is left to the prior, which guesses it better: on 60 ITOP frames 7 % of
 such joints were right, 20 % after completion."""
 _SURE = 0.3
@@ -43,7 +43,7 @@ class Peaks:
         return len(self.joint)
 
 
-def find_peaks(part_maps: np.ndarray, threshold: float = _MIN_SCORE) -> Peaks:
+def find_peaks(part_maps: np.ndarray, threshold: float = MIN_SCORE) -> Peaks:
     """Local maxima of every map that rise above a threshold.
 
     Args:

@@ -9,12 +9,14 @@ how sure it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from residualpose.errors import ResidualPoseError
+from residualpose.pipeline.around import N_AROUND, Look, around
 from residualpose.pipeline.floor import NO_FLOOR
 from residualpose.pipeline.maps import start_session
 from residualpose.poses import Origin
@@ -133,18 +135,28 @@ def features(
     return x
 
 
+def all_around(looks: Sequence[Look], joints_m: np.ndarray, frames: RayFrames) -> np.ndarray:
+    """(P, 15, N_AROUND) float32 what each of P looks shows around the joints (P, 15, 3) in it."""
+    people = zip(looks, joints_m, frames.R_camera_ray, strict=True)
+    return np.stack([around(*person) for person in people])
+
+
 class Refiner:
     """The exported residual network of a model folder."""
 
     def __init__(self, path: Path) -> None:
         # So small a network is done before a second thread has woken.
         self._session = start_session(path, threads=1)
-        expected, found = N_FEATURES, self._session.get_inputs()[0].shape[-1]
-        if found != expected:
-            raise ResidualPoseError(
-                f"{path}: expected a refiner of {expected} features, found one of {found}: it is "
-                "of another version of this package; fit it again with residualpose fit refiner"
-            )
+        sizes = {"features": N_FEATURES, "around": N_AROUND}
+        inputs = self._session.get_inputs()
+        for one, expected in zip(inputs, sizes.values(), strict=False):
+            if (found := one.shape[-1]) != expected:
+                raise ResidualPoseError(
+                    f"{path}: expected a refiner of {expected} features, found one of {found}: it "
+                    "is of another version of this package; fit it again with residualpose fit "
+                    "refiner"
+                )
+        self._looks_around = len(inputs) > 1
 
     def __call__(
         self,
@@ -153,6 +165,7 @@ class Refiner:
         origin: np.ndarray,
         covariance_m2: np.ndarray,
         floor: np.ndarray = NO_FLOOR,
+        looks: Sequence[Look] = (),
     ) -> Refined:
         """Refine completed people; a person without any trunk joint stays as it is.
 
@@ -162,6 +175,7 @@ class Refiner:
             origin: (P, 15) of `Origin`.
             covariance_m2: (P, 15, 3, 3) after completion.
             floor: (4,), or (P, 4) of each, as `find_floor` returns it.
+            looks: where each of the P was seen; a refiner that does not look around needs none.
         """
         joints = np.array(joints_m, dtype=np.float32)
         covariance = np.array(covariance_m2, dtype=np.float32)
@@ -172,7 +186,10 @@ class Refiner:
                 frames, joints[rows], joint_score[rows], origin[rows], covariance[rows],
                 np.broadcast_to(floor, (len(joints), 4))[rows],
             )  # fmt: skip
-            residual, log_sd = (np.asarray(o) for o in self._session.run(None, {"features": x}))
+            shown = {"features": x}
+            if self._looks_around:
+                shown["around"] = all_around([looks[int(p)] for p in rows], joints[rows], frames)
+            residual, log_sd = (np.asarray(o) for o in self._session.run(None, shown))
             known = np.asarray(np.isfinite(joints[rows]).all(axis=-1, keepdims=True))
             moved = joints[rows] + frames.turn_back(residual * RESIDUAL_SCALE_M)
             joints[rows] = np.where(known, moved, np.nan)

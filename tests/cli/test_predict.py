@@ -210,6 +210,10 @@ BAD_REQUESTS = {
     "no source": (["predict", "--output", "{out}"], 2, "SOURCE"),
     "no output": (["predict", "{good}"], 2, "--output"),
     "unknown option": (["predict", "{good}", "--output", "{out}", "--speed", "9"], 2, "--speed"),
+    "two values at once": (
+        ["predict", "{good}", "--output", "{out}", "--model", "base", "small"], 2,
+        "--model takes one value at a time; if it may be given again, write --model small",
+    ),
     "unknown kind": (["predict", "{good}", "--output", "{out}", "--save", "bmp"], 2, "bmp"),
     "nothing to save": (["predict", "{good}", "--output", "{out}", "--save"], 2, "--save"),
     "unknown camera": (["predict", "{good}", "--output", "{out}", "--camera", "nokia"], 2, "nokia"),

@@ -103,9 +103,23 @@ def _parse(name: str, module: ModuleType, arguments: list[str]) -> object | None
     except SystemExit as stop:
         if not stop.code:
             return None
-        raise UsageError(
-            f"{_one_line(messages.getvalue())} (see residualpose {name} --help)"
-        ) from None
+        problem = _one_line(messages.getvalue())
+        problem += _again(problem, arguments)
+        raise UsageError(f"{problem} (see residualpose {name} --help)") from None
+
+
+def _again(problem: str, arguments: list[str]) -> str:
+    """How to give an option several values, where a second one behind the first is the problem."""
+    strange = problem.removeprefix("Unrecognized options: ").split()[0]
+    if strange == problem.split()[0] or strange.startswith("-") or strange not in arguments:
+        return ""
+    before = arguments[: arguments.index(strange)]
+    if len(before) < 2 or not before[-2].startswith("-") or before[-1].startswith("-"):
+        return ""
+    option = before[-2]
+    return (
+        f"; {option} takes one value at a time; if it may be given again, write {option} {strange}"
+    )
 
 
 def _one_line(box: str) -> str:

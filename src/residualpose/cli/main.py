@@ -110,8 +110,8 @@ def _parse(name: str, module: ModuleType, arguments: list[str]) -> object | None
 
 def _again(problem: str, arguments: list[str]) -> str:
     """How to give an option several values, where a second one behind the first is the problem."""
-    strange = problem.removeprefix("Unrecognized options: ").split()[0]
-    if strange == problem.split()[0] or strange.startswith("-") or strange not in arguments:
+    _, _, strange = problem.partition("Unrecognized options: ")
+    if strange.startswith("-") or strange not in arguments:
         return ""
     before = arguments[: arguments.index(strange)]
     if len(before) < 2 or not before[-2].startswith("-") or before[-1].startswith("-"):

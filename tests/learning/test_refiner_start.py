@@ -52,16 +52,23 @@ def test_an_exported_refiner_comes_back_whole(network: RefinerNetwork, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "name, width, blocks", [("small", 64, 3), ("base", 96, 4), ("large", 96, 7)]
+    "name, width, blocks, look_around",
+    [("small", 64, 3, False), ("base", 96, 4, False), ("large", 96, 7, True)],
 )
-def test_the_bundled_refiner_says_the_same(name: str, width: int, blocks: int) -> None:
-    network = RefinerNetwork(width, blocks)
+def test_the_bundled_refiner_says_the_same(
+    name: str, width: int, blocks: int, look_around: bool
+) -> None:
+    network = RefinerNetwork(width, blocks, look_around=look_around)
     start_refiner_from(network, name)
-    x = 0.5 * torch.randn(64, N_FEATURES, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    told = {"features": 0.5 * torch.randn(64, N_FEATURES, generator=generator)}
+    if look_around:
+        told["around"] = 0.3 * torch.randn(64, 15, N_AROUND, generator=generator)
     with torch.no_grad():
-        ours = network.eval()(x)
+        ours = network.eval()(*told.values())
     session = start_session(ModelFolder.open(name).refiner_path, 1)
-    for mine, theirs in zip(ours, session.run(None, {"features": x.numpy()}), strict=True):
+    theirs_told = {name: numbers.numpy() for name, numbers in told.items()}
+    for mine, theirs in zip(ours, session.run(None, theirs_told), strict=True):
         apart = mine.numpy() - np.asarray(theirs)  # what lies between layers is rounded there
         assert np.sqrt(np.mean(apart**2)) < 0.03 * mine.numpy().std()
 

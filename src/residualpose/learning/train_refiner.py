@@ -197,7 +197,7 @@ def calibrate(network: RefinerNetwork, data: RefinerData) -> None:
     for start in range(0, len(data), _TOLD_AT_ONCE):
         people = Examples.of(data.part(slice(start, start + _TOLD_AT_ONCE)))
         with torch.no_grad():
-            residual, log_sd = network(people.features, people.around)
+            residual, log_sd = network(people.features, people.around.float())
             distance2 = (((people.target - residual) * torch.exp(-log_sd)) ** 2).sum(-1)
         distances.append(distance2[people.known[..., 0] > 0].double().numpy())
     network.widen(Calibration.of(np.concatenate(distances)).sd_factor)

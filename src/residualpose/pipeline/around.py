@@ -27,9 +27,8 @@ _SPACING_M = 0.05
 PATCH = SIDE * SIDE
 CANDIDATES = 3
 """Peaks of its map that are shown of a joint, best first."""
-OPINION_SCALE_M, SURFACE_SCALE_M, CANDIDATE_SCALE_M = 0.3, 0.5, 0.5
-_FARTHEST = 2.0
-"""Candidates farther off than so many scales seem as far off as that."""
+OPINION_SCALE_M, SURFACE_SCALE_M, CANDIDATE_SCALE_M = 0.3, 0.5, 1.0
+"""What is farther off than that seems as far off as that."""
 N_AROUND = 4 * PATCH + 4 * CANDIDATES
 """Numbers of each joint: patches of its own map, of its partner's, of how far behind the joint its
 depth would be by the cell's surface and offset, and of how far behind it that surface is; then its
@@ -79,7 +78,7 @@ class Look:
 
 
 def around(look: Look, joints_m: np.ndarray, R_camera_ray: np.ndarray) -> np.ndarray:
-    """(15, N_AROUND) float32 of one person, about -1 to 1; zeros of joints that are unknown.
+    """(15, N_AROUND) float32 of one person, -1 to 1; zeros of joints that are unknown.
 
     Args:
         look: where the person was seen.
@@ -128,6 +127,6 @@ def _candidates(look: Look, joints_m: np.ndarray, R_camera_ray: np.ndarray) -> n
     joint, rank = joint[taken], rank[taken]
     apart = (points_m[taken] - joints_m[joint]) @ R_camera_ray / CANDIDATE_SCALE_M
     candidates = np.zeros((_JOINTS, CANDIDATES, 4), np.float32)
-    candidates[joint, rank, :3] = np.clip(apart, -_FARTHEST, _FARTHEST)
+    candidates[joint, rank, :3] = np.clip(apart, -1, 1)
     candidates[joint, rank, 3] = look.peaks.score[taken]
     return candidates

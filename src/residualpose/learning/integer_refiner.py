@@ -18,6 +18,8 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from residualpose.learning.integer_graph import MICROSOFT, filter_steps
 from residualpose.learning.integers import STEPS
 
+LOOKING = "look."
+"""Beginning of the names of the weights that look around."""
 ENOUGH_PEOPLE = 2048
 """People to measure ranges by: those of fewer may be too narrow for others."""
 
@@ -32,12 +34,12 @@ def store_refiner_integers(path: Path, people: Mapping[str, np.ndarray]) -> None
     """
     model = onnx.load(str(path))
     stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-    layers = [node for node in model.graph.node if node.op_type == "Gemm"]
+    layers = [node for node in model.graph.node if _rounded(node)]
     told = {name: numbers[:ENOUGH_PEOPLE] for name, numbers in people.items()}
     ranges = _ranges(model, [node.input[0] for node in layers], told)
     nodes: list[NodeProto] = []
     for node in model.graph.node:
-        if node.op_type != "Gemm":
+        if not _rounded(node):
             nodes.append(node)
             continue
         source, weight, bias = node.input
@@ -62,6 +64,14 @@ def store_refiner_integers(path: Path, people: Mapping[str, np.ndarray]) -> None
     model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _rounded(node: NodeProto) -> bool:
+    """Whether a step of the graph becomes one of integers: linear layers, but for those that look.
+
+    They are small, and rounding a whole patch of maps moves joints by half as much again.
+    """
+    return node.op_type == "Gemm" and not node.input[1].startswith(LOOKING)
 
 
 def _ranges(

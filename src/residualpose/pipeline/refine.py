@@ -3,8 +3,8 @@
 The paper feeds absolute camera coordinates, so its network holds for one camera. Here the joints
 are seen from their own root, in axes turned so that the viewing ray to the root is z: what is left
 to learn - surfaces in front of joints, hidden arms, cut legs - looks the same anywhere in the image
-and at any camera. The network also hears how each joint was found and where the floor is, and tells
-how sure it is.
+and at any camera. The network also hears how each joint was found and where the floor is, one that
+looks around what was seen about it, and tells how sure it is.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def store_refiner_integers(path: Path, people: Mapping[str, np.ndarray]) -> None
 def _rounded(node: NodeProto) -> bool:
     """Whether a step of the graph becomes one of integers: linear layers, but for those that look.
 
-    They are small, and rounding what they read moves joints by a seventh more (3.9, not 3.4 mm RMS).
+    They are small, and rounding what they read moves joints by a seventh more: 3.9 mm RMS, not 3.4.
     """
     return node.op_type == "Gemm" and not node.input[1].startswith(_LOOKING)
 

@@ -59,8 +59,8 @@ class RefinerOptions:
     start: Annotated[
         str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="")
     ] = None
-    """Begin with the refiner of this model, as wide as the settings say; it may have fewer blocks.
-    Default: with nothing."""
+    """Begin with the refiner of this model, as wide as the settings say; it may have fewer blocks,
+    and not look around yet. Default: with nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from residualpose.evaluation.match import match_people
-from residualpose.evaluation.mpjpe import aligned_errors_m, joint_errors_m, similarity_aligned
+from residualpose.evaluation.mpjpe import (
+    RECALLS,
+    aligned_errors_m,
+    joint_errors_m,
+    similarity_aligned,
+    surest_errors_m,
+)
 from residualpose.evaluation.pck import correct_joints
 from residualpose.evaluation.report import StageScores
 
@@ -95,3 +101,14 @@ def test_stage_scores_put_recall_beside_the_distance(standing_m: np.ndarray) -> 
     assert scores.pck10_joint["head"] == 0.5
     empty = StageScores.of(np.empty((0, 15, 3)), np.empty((0, 15, 3)))
     assert np.isnan(empty.pck10) and empty.recall == 0
+
+
+def test_what_is_left_of_the_error_where_only_the_surest_joints_count() -> None:
+    errors_m = np.array([[0.01, 0.4, np.nan, 0.03], [0.2, 0.1, 0.05, 0.02]])
+    sure = np.array([[0.9, 0.1, 0.99, 0.8], [0.3, 0.8, 0.95, 0.7]])
+    surest = dict(zip(RECALLS.tolist(), surest_errors_m(errors_m, sure, 8), strict=True))
+    assert surest[0.25] == pytest.approx(0.03)  # 5 and 1 cm
+    assert surest[0.3] == surest[0.35] == pytest.approx(0.16 / 3)  # of what ties, the worse first
+    assert surest[0.5] == pytest.approx(0.19 / 4)
+    assert surest[0.85] == pytest.approx(0.81 / 7)  # all that were found
+    assert np.isnan(surest[0.9])  # eight were not

@@ -13,7 +13,7 @@ from residualpose.evaluation.headline import headline
 from residualpose.evaluation.labelled import open_labelled
 from residualpose.evaluation.observe import STAGES
 from residualpose.evaluation.pck import CURVE_M
-from residualpose.evaluation.report import Report, evaluate
+from residualpose.evaluation.report import Report, evaluate, surest
 
 K = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
 
@@ -202,10 +202,19 @@ def test_the_lines_above_everything_name_what_is_missing(crowd: Report) -> None:
     assert len(lines) == 5
     precision, distance, stages, profiles, ellipsoids = lines
     assert precision.value == "75.0%" and precision.reached is False
-    assert distance.value == "0 mm at 71.4%" and distance.reached is False
+    assert distance.value == "only 71.4% found" and distance.reached is False
+    assert "0 mm at 71.4%" in distance.detail
     assert stages.reached is False and "people 2" in stages.detail
     assert profiles.reached is None  # all are frontal
     assert ellipsoids.value == "100.0% and 100.0%" and ellipsoids.reached is False
+
+
+def test_the_surest_of_a_report_are_named_by_their_share(crowd: Report) -> None:
+    shares = dict(surest(crowd))
+    assert list(shares) == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    assert shares[0.7] == pytest.approx(0, abs=1e-3) and np.isnan(
+        shares[0.8]
+    )  # 5 of 7 people were found
 
 
 def test_curves_and_image_scores(crowd: Report) -> None:

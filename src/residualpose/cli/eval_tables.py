@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from residualpose.cli.tables import write_table
 from residualpose.evaluation.headline import Line
-from residualpose.evaluation.report import Report, StageScores
+from residualpose.evaluation.report import Report, StageScores, surest
 
 _MARKS = {True: "yes", False: "no", None: "-"}
 
@@ -34,6 +34,7 @@ def show_report(
         _show_stages(report)
         _show_groups(report)
         _show_calibration(report)
+        _show_surest(report)
     _show_image(report)
 
 
@@ -86,6 +87,12 @@ def _show_calibration(report: Report) -> None:
     ]
     columns = ("joints", "number", "in 68%", "in 95%", "sd factor")
     write_table("True joints inside their ellipsoids", columns, rows)
+
+
+def _show_surest(report: Report) -> None:
+    asked = [(f"{share:.0%}", mm) for share, mm in surest(report)]
+    title = "MPJPE of the surest joints that make up a share of all"
+    write_table(title, tuple(share for share, _ in asked), [tuple(_mm(mm) for _, mm in asked)])
 
 
 def _show_image(report: Report) -> None:

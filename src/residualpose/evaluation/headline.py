@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from residualpose.evaluation.breakdown import Group
+from residualpose.evaluation.mpjpe import RECALLS
 from residualpose.evaluation.report import Report
 
 # What the models are to reach on the benchmark.
@@ -49,17 +50,21 @@ def _precision(report: Report) -> Line:
 
 
 def _distance(report: Report) -> Line:
+    """Joints of which the model is not sure may be left out, up to the recall asked for."""
     refined = report.stages["refined"]
-    goal = f"at most {MPJPE_GOAL_MM:.0f} mm at {RECALL_GOAL:.0%} or more"
+    name = f"MPJPE of the surest {RECALL_GOAL:.0%} of all joints"
+    goal = f"at most {MPJPE_GOAL_MM:.0f} mm"
     if not refined.recall:
-        return Line("MPJPE at its recall", "nobody found", "", goal, False)
-    reached = refined.mpjpe_mm <= MPJPE_GOAL_MM and refined.recall >= RECALL_GOAL
+        return Line(name, "nobody found", "", goal, False)
+    surest_mm = report.surest_mpjpe_mm[int(np.searchsorted(RECALLS, RECALL_GOAL - 1e-9))]
+    known = np.isfinite(surest_mm)
     return Line(
-        "MPJPE at its recall",
-        f"{refined.mpjpe_mm:.0f} mm at {refined.recall:.1%}",
-        f"aligned {refined.pa_mpjpe_mm:.0f} mm, within 10 cm {refined.pck10:.1%}",
+        name,
+        f"{surest_mm:.0f} mm" if known else f"only {refined.recall:.1%} found",
+        f"of all found {refined.mpjpe_mm:.0f} mm at {refined.recall:.1%}, aligned "
+        f"{refined.pa_mpjpe_mm:.0f} mm, within 10 cm {refined.pck10:.1%}",
         goal,
-        bool(reached),
+        bool(known and surest_mm <= MPJPE_GOAL_MM),
     )
 
 

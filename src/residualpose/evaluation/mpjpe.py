@@ -6,6 +6,8 @@ import numpy as np
 
 _ENOUGH_JOINTS = 4
 """A similarity fits three joints almost exactly, whatever they are."""
+RECALLS = np.arange(1, 21) / 20
+"""Shares of all joints for which it is asked how far off the surest are."""
 
 
 def joint_errors_m(joints_m: np.ndarray, truth_m: np.ndarray) -> np.ndarray:
@@ -25,6 +27,27 @@ def aligned_errors_m(joints_m: np.ndarray, truth_m: np.ndarray) -> np.ndarray:
             aligned = similarity_aligned(joints[both], truth[both])
             errors[i, both] = np.linalg.norm(aligned - truth[both], axis=-1)
     return errors
+
+
+def surest_errors_m(errors_m: np.ndarray, sure: np.ndarray, labelled: int) -> list[float]:
+    """Mean distance of the surest joints that make up each of `RECALLS` of all labelled ones.
+
+    What remains for somebody who leaves out whatever is less sure. NaN from where on not so many
+    joints were found.
+
+    Args:
+        errors_m: (N, J) distance of each joint to its truth; NaN where it was not found.
+        sure: (N, J) how sure each joint is said to be; of what ties, the worse comes first.
+        labelled: how many there were to find.
+    """
+    found = np.isfinite(errors_m)
+    order = np.lexsort((-errors_m[found], -sure[found]))
+    so_far = np.cumsum(errors_m[found][order])
+    counts = np.maximum(np.ceil(RECALLS * labelled - 1e-9).astype(int), 1)
+    return [
+        float(so_far[count - 1] / count) if count <= len(so_far) else float("nan")
+        for count in counts
+    ]
 
 
 def similarity_aligned(points: np.ndarray, target: np.ndarray) -> np.ndarray:

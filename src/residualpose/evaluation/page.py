@@ -16,7 +16,7 @@ from residualpose.evaluation.headline import Line
 from residualpose.evaluation.pck import CURVE_M
 from residualpose.evaluation.plots import Curve, bar_groups, dot_row, line_plot
 from residualpose.evaluation.protocols import ProtocolTable
-from residualpose.evaluation.report import Report
+from residualpose.evaluation.report import Report, surest
 from residualpose.results import replacing
 
 _STAGE_COLOUR = {"lifted": "#aab3c2", "completed": "#4fa3e0", "refined": "#1f3fae"}
@@ -33,6 +33,8 @@ _NOTES = {
     "their covariance; average precision of each joint at 10 cm, then the mean of the 15",
     "MPJPE, PA-MPJPE": "mean distance of the joints that were found, before and after the best "
     "turn, shift and scale of each person; recall is the share of joints found",
+    "of the surest": "MPJPE of the joints that are most probably within 10 cm by their covariance, "
+    "as many as make up that share of all; empty where fewer were found",
     "ellipsoids": "share of true joints inside the region that the covariance says holds 68 % or "
     "95 %, taking errors for Student's t with 5 degrees of freedom; below the "
     "diagonal the model is too sure, above it too careful",
@@ -163,8 +165,13 @@ def _calibration(report: Report) -> str:
         for name, c in parts.items()
     ]
     columns = ("joints", "number", "in 68 %", "in 95 %", "sd factor")
-    table = _table(columns, rows)
-    return f"<section><h2>True joints inside the ellipsoids, %</h2>{plot}{table}</section>"
+    asked = surest(report)
+    head = ("of the surest", *(f"{share:.0%}" for share, _ in asked))
+    surest_table = _table(head, [("MPJPE, mm", *(_mm(mm) for _, mm in asked))])
+    return (
+        f"<section><h2>True joints inside the ellipsoids, %</h2>{plot}{_table(columns, rows)}"
+        f"{surest_table}</section>"
+    )
 
 
 def _stages(report: Report, colours: Mapping[str, str]) -> str:

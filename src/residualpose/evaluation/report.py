@@ -17,7 +17,12 @@ from residualpose.evaluation.calibration import (
     squared_distances,
 )
 from residualpose.evaluation.labelled import LabelledFrames
-from residualpose.evaluation.mpjpe import aligned_errors_m, joint_errors_m
+from residualpose.evaluation.mpjpe import (
+    RECALLS,
+    aligned_errors_m,
+    joint_errors_m,
+    surest_errors_m,
+)
 from residualpose.evaluation.observe import STAGES, Observed, observe
 from residualpose.evaluation.oks import OksScores, People2D, oks_scores
 from residualpose.evaluation.pck import area_under_curve, correct_joints, pck_curve
@@ -105,6 +110,9 @@ class Report:
     """Multi-person 3D mAP within 10 cm by stage."""
     map10_few: float
     """The same of the last stage, on frames with one to three people."""
+    surest_mpjpe_mm: list[float]
+    """MPJPE of the surest refined joints that make up each of `mpjpe.RECALLS`; NaN where fewer
+    were found."""
     image: Scores2D
     calibration: Calibration
     calibration_curve: list[float]
@@ -148,12 +156,24 @@ def summarise(source: str, seen: Observed, skeleton: Skeleton = ITOP15) -> Repor
         others={name: score for name, score in scores.items() if name not in STAGES},
         map10={stage: table.map10(stage, slice(None), slice(None)) for stage in STAGES},
         map10_few=table.map10(final, few, few_frames[seen.extra_px.frame]),
+        surest_mpjpe_mm=[
+            1000 * error_m
+            for error_m in surest_errors_m(
+                table.error_m[final], seen.sure, int(table.labelled.sum())
+            )
+        ],
         image=_scores_2d(seen),
         calibration=Calibration.of(distance2),
         calibration_curve=calibration_curve(distance2),
         calibration_origin=by_origin(distance2, seen.origin),
         groups=groups_of(table) if in_3d else [],
     )
+
+
+def surest(report: Report) -> list[tuple[float, float]]:
+    """(share, mm) of `surest_mpjpe_mm` at half of all joints and at each further tenth."""
+    pairs = list(zip(RECALLS.tolist(), report.surest_mpjpe_mm, strict=True))
+    return pairs[len(pairs) // 2 - 1 :: 2]
 
 
 def _scores_2d(seen: Observed) -> Scores2D:

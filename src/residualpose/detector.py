@@ -13,13 +13,15 @@ import numpy as np
 
 from residualpose.frames import DepthFrame
 from residualpose.model import ModelFolder
-from residualpose.pipeline.around import FAINT_SCORE, Look
+from residualpose.pipeline.around import Look
 from residualpose.pipeline.body_frame import trunk_down
 from residualpose.pipeline.closer import closer_look, same_person
 from residualpose.pipeline.floor import NO_FLOOR, find_floor
 from residualpose.pipeline.group import group, not_covered
+from residualpose.pipeline.lift import lift
 from residualpose.pipeline.maps import Maps, MapsModel
 from residualpose.pipeline.normalise import NetworkInput, normalise
+from residualpose.pipeline.peaks import find_peaks
 from residualpose.pipeline.sides import settle_sides
 from residualpose.poses import Origin
 
@@ -147,7 +149,7 @@ class Detector:
         for person, joints_m in enumerate(people.joints_m):
             window = closer_look(frame, joints_m, self._focal_px)
             view, shown = window.shown()
-            look = Look.of(view, self._closer(shown), FAINT_SCORE)
+            look = Look.of(view, self._closer(shown))
             looks.append(look)
             found = _grouped(window.frame, look)
             found = replace(found, joints_px=found.joints_px + window.corner_px.astype(np.float32))
@@ -175,7 +177,8 @@ def _newcomers(known: Lifted, others: Lifted) -> Lifted:
 
 def _grouped(frame: DepthFrame, look: Look, enough: float = MIN_PERSON_SCORE) -> Lifted:
     """The people in what was seen of a frame who score enough; no floor."""
-    peaks, points = look.joints()
+    peaks = find_peaks(look.maps.part_maps)
+    points = lift(peaks, look.maps.part_maps, look.maps.offset_m, look.surface_m, look.camera)
     people = settle_sides(group(peaks, look.maps.limb_fields, points.points_m), points.points_m)
     index, absent = people.peak_index, people.peak_index < 0
     found_px = frame.camera.project(look.camera.rays(people.joints_px))

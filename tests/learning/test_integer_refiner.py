@@ -83,9 +83,14 @@ def test_of_one_that_looks_around_only_the_looking_is_not_of_integers(
     for path in paths:
         export_refiner(network, path)
     store_refiner_integers(paths[1], told)
-    kinds = [node.op_type for node in onnx.load(str(paths[1])).graph.node]
+    graph = onnx.load(str(paths[1])).graph
+    kinds = [node.op_type for node in graph.node]
     assert kinds.count("Gemm") == 2 and kinds.count("MatMulIntegerToFloat") == 4 * BLOCKS
     before, after = (start_session(path, 1).run(None, told) for path in paths)
     for one, other in zip(before, after, strict=True):
         apart = np.asarray(other) - np.asarray(one)
         assert 0 < np.sqrt(np.mean(apart**2)) < 0.03 * np.asarray(one).std()
+    bits = {stored.name: onnx.helper.tensor_dtype_to_np_dtype(stored.data_type).itemsize * 8
+            for stored in graph.initializer}  # fmt: skip
+    assert bits["look.patches.0.weight"] == bits["look.maps.weight"] == 16
+    assert bits["look.patches.0.bias"] == 32  # too few to matter

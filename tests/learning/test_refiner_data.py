@@ -21,7 +21,6 @@ from residualpose.learning.refiner_data import RefinerData, collect, pairs
 from residualpose.model import WEIGHTS
 from residualpose.pipeline.around import N_AROUND
 from residualpose.pipeline.limb_prior import LimbPrior
-from residualpose.pipeline.refine import RayFrames
 from residualpose.poses import Origin
 from residualpose.synthetic.shards import load_shard
 
@@ -90,11 +89,11 @@ def test_what_is_seen_around_the_completed_joints_is_kept_if_wanted(
 ) -> None:
     asked: list[np.ndarray] = []
 
-    def all_around(looks: Any, joints_m: np.ndarray, frames: RayFrames) -> np.ndarray:
+    def around(looks: Any, joints_m: np.ndarray) -> np.ndarray:
         asked.append(joints_m[0])
         return np.full((1, 15, N_AROUND), float(looks[0]))
 
-    monkeypatch.setattr(refiner_data, "all_around", all_around)
+    monkeypatch.setattr(refiner_data, "around", around)
     truth_m = np.stack([standing_m, standing_m + np.array([1.0, 0, 0])]).astype(np.float32)
     looks: Any = (1, 2)
     people = replace(lifted(truth_m), looks=looks)

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from residualpose.camera import Camera  # noqa: E402
 from residualpose.errors import UsageError  # noqa: E402
+from residualpose.learning.network import N_FIELDS  # noqa: E402
 from residualpose.learning.refiner_network import (  # noqa: E402
     RefinerNetwork,
     _tokens,
@@ -16,16 +17,13 @@ from residualpose.learning.refiner_network import (  # noqa: E402
     varied_around,
 )
 from residualpose.pipeline.around import (  # noqa: E402
-    CANDIDATES,
     N_AROUND,
-    PATCH,
+    N_PATCHES,
     SIDE,
     Look,
     around,
 )
-from residualpose.pipeline.lift import LiftedPoints  # noqa: E402
 from residualpose.pipeline.maps import Maps  # noqa: E402
-from residualpose.pipeline.peaks import Peaks  # noqa: E402
 from residualpose.pipeline.refine import (  # noqa: E402
     DISTANCE,
     KNOWN,
@@ -34,8 +32,7 @@ from residualpose.pipeline.refine import (  # noqa: E402
     POSITIONS,
     SPREADS,
 )
-
-R_ELBOW, R_HAND, L_HAND = 4, 6, 7
+from residualpose.skeleton import ITOP15, L_HAND, R_ELBOW, R_HAND  # noqa: E402
 
 
 @pytest.fixture
@@ -129,40 +126,38 @@ def test_one_that_looks_around_learns_to(x: torch.Tensor, shown: torch.Tensor) -
 def test_a_mirror_shows_the_surroundings_of_the_partners(shown: torch.Tensor) -> None:
     image = mirrored_around(shown)
     torch.testing.assert_close(mirrored_around(image), shown, rtol=0, atol=0)
-    patches, before = (of[..., : 4 * PATCH].unflatten(-1, (4, SIDE, SIDE)) for of in (image, shown))
+    patches, before = (of[..., :N_PATCHES].unflatten(-1, (4, SIDE, SIDE)) for of in (image, shown))
     torch.testing.assert_close(patches[:, R_HAND, :, 2, 1], before[:, L_HAND, :, 2, SIDE - 2])
-    candidates, before = (
-        of[..., 4 * PATCH :].unflatten(-1, (CANDIDATES, 4)) for of in (image, shown)
-    )
-    flip = torch.tensor([-1.0, 1, 1, 1])
-    torch.testing.assert_close(candidates[:, R_HAND], before[:, L_HAND] * flip)
+    maps, before = (of[..., N_PATCHES:] for of in (image, shown))
+    right, left = (N_JOINTS + 2 * ITOP15.limbs.index(limb) for limb in ((2, 4), (3, 5)))
+    torch.testing.assert_close(maps[:, R_HAND, right], -before[:, L_HAND, left])
+    torch.testing.assert_close(maps[:, R_HAND, right + 1], before[:, L_HAND, left + 1])
+    for first in (0, N_JOINTS + N_FIELDS):  # part maps and opinions
+        torch.testing.assert_close(maps[:, 0, first + R_HAND], before[:, 0, first + L_HAND])
     nothing = torch.zeros(7, N_JOINTS, 0)
     assert mirrored_around(nothing).shape == nothing.shape
 
 
 def test_surroundings_follow_joints_that_are_moved_and_made_larger() -> None:
     """The same as looking again, along the ray, where the surface is one plane."""
-    look = plane_m(2.0, candidate_m=2.3)
+    look = plane_m(2.0)
     size, moved_m = 1.1, torch.zeros(1, N_JOINTS, 3)
     moved_m[..., 2] = 0.04
     joints_m = np.tile([0.0, 0, 2.1], (N_JOINTS, 1))
-    before = torch.from_numpy(around(look, joints_m, np.eye(3)))[None]
+    before = torch.from_numpy(around([look], joints_m[None]))
     after = varied_around(before, torch.tensor([[size]]), moved_m)
-    again = around(plane_m(size * 2.0, size * 2.3), joints_m * size + moved_m[0].numpy(), np.eye(3))
+    again = around([plane_m(size * 2.0)], joints_m[None] * size + moved_m.numpy())
     # The network's offset, which grows with people, is 0 here.
-    torch.testing.assert_close(after[0], torch.from_numpy(again), rtol=0, atol=1e-4)
+    torch.testing.assert_close(after, torch.from_numpy(again), rtol=0, atol=1e-4)
     nothing = torch.zeros(1, N_JOINTS, 0)
     assert varied_around(nothing, torch.tensor([[size]]), moved_m).shape == nothing.shape
 
 
-def plane_m(depth_m: float, candidate_m: float) -> Look:
-    """A look at a plane, with one candidate for everything straight ahead."""
+def plane_m(depth_m: float) -> Look:
+    """A look at a plane."""
     camera = Camera(20.0, 20.0, 31.5, 23.5)
     maps = Maps(np.full((15, 48, 64), 0.5, np.float32), np.zeros((28, 48, 64), np.float32), None, 2)
-    peaks = Peaks(np.arange(15), np.zeros((15, 2), np.float32), np.full(15, 0.5, np.float32))
-    ahead = np.tile(np.array([0, 0, candidate_m], np.float32), (15, 1))
-    points = LiftedPoints(ahead, np.ones(15, np.uint8), np.zeros((15, 3, 3), np.float32))
-    return Look(maps, np.full((48, 64), depth_m, np.float32), camera, peaks, points)
+    return Look(maps, np.full((48, 64), depth_m, np.float32), camera)
 
 
 @pytest.mark.parametrize("width", [0, 2, 30])

@@ -1,4 +1,4 @@
-"""Patches lie about the joints, tell what lies behind what, and name other candidates."""
+"""Patches lie about the joints and tell what lies behind what."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import pytest
 
 from residualpose.camera import Camera
 from residualpose.pipeline.around import (
-    CANDIDATE_SCALE_M,
-    CANDIDATES,
-    FAINT_SCORE,
     N_AROUND,
+    N_PATCHES,
     OPINION_SCALE_M,
-    PATCH,
     SIDE,
     SURFACE_SCALE_M,
     Look,
@@ -22,14 +19,12 @@ from residualpose.pipeline.around import (
 )
 from residualpose.pipeline.maps import Maps
 from residualpose.pipeline.normalise import NetworkInput
-from residualpose.pipeline.peaks import MIN_SCORE, find_peaks
 from residualpose.skeleton import L_HAND, R_HAND
 
 STRIDE, CELLS = 2, (48, 64)
 CAMERA = Camera(80.0, 80.0, 64.5, 48.5)
 """Of the network's input: a cell is 5 cm at 2 m."""
 WALL_M, BEHIND_M = 2.0, 0.1
-STRAIGHT = np.eye(3)
 
 
 def blob(x_m: float, y_m: float, height: float = 1.0) -> np.ndarray:
@@ -50,7 +45,7 @@ def look() -> Callable[..., Look]:
             parts[joint] = np.maximum(parts[joint], blob(x_m, y_m, height))
         depth_m = np.full((CELLS[0] * STRIDE, CELLS[1] * STRIDE), WALL_M, np.float32)
         maps = Maps(parts, fields, np.full_like(parts, BEHIND_M), STRIDE)
-        return Look.of(NetworkInput(depth_m, CAMERA), maps, FAINT_SCORE)
+        return Look.of(NetworkInput(depth_m, CAMERA), maps)
 
     return make
 
@@ -60,32 +55,38 @@ def person(x_m: float = 0.0, y_m: float = 0.0, z_m: float = WALL_M + BEHIND_M) -
     return np.tile(np.array([x_m, y_m, z_m], np.float32), (15, 1))
 
 
+def alone(look: Look, joints_m: np.ndarray) -> np.ndarray:
+    """(15, N_AROUND) around one person."""
+    return around([look], joints_m[None])[0]
+
+
 def patches(shown: np.ndarray) -> np.ndarray:
     """(15, 4, SIDE, SIDE)."""
-    return shown[:, : 4 * PATCH].reshape(15, 4, SIDE, SIDE)
+    return shown[:, :N_PATCHES].reshape(15, 4, SIDE, SIDE)
 
 
-def candidates(shown: np.ndarray) -> np.ndarray:
-    """(15, CANDIDATES, 4)."""
-    return shown[:, 4 * PATCH :].reshape(15, CANDIDATES, 4)
+def maps_at(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(15, 15) part maps, (15, 28) fields and (15, 15) opinions where each joint is."""
+    parts, fields, opinions = np.split(shown[:, N_PATCHES:], [15, 43], axis=1)
+    return parts, fields, opinions
 
 
 def test_a_patch_lies_about_the_joint_and_its_partner_s_map_beside_it(
     look: Callable[..., Look],
 ) -> None:
     seen = look((R_HAND, 0.0, 0.0, 1.0))
-    shown = around(seen, person(), STRAIGHT)
+    shown = alone(seen, person())
     assert shown.shape == (15, N_AROUND) and shown.dtype == np.float32
     own, partners = patches(shown)[R_HAND, 0], patches(shown)[L_HAND, 1]
     np.testing.assert_array_equal(own, partners)
     assert np.unravel_index(own.argmax(), own.shape) == (SIDE // 2, SIDE // 2)
     assert not patches(shown)[L_HAND, 0].any() and not patches(shown)[R_HAND, 1].any()
-    right = patches(around(seen, person(0.1, -0.05), STRAIGHT))[R_HAND, 0]
+    right = patches(alone(seen, person(0.1, -0.05)))[R_HAND, 0]
     assert np.unravel_index(right.argmax(), right.shape) == (SIDE // 2 + 1, SIDE // 2 - 2)
 
 
 def test_surfaces_and_opinions_are_told_from_the_joint_s_depth(look: Callable[..., Look]) -> None:
-    _, _, opinion, surface = patches(around(look(), person(z_m=2.04), STRAIGHT))[R_HAND]
+    _, _, opinion, surface = patches(alone(look(), person(z_m=2.04)))[R_HAND]
     np.testing.assert_allclose(surface, -0.04 / SURFACE_SCALE_M, atol=1e-6)
     np.testing.assert_allclose(opinion, (BEHIND_M - 0.04) / OPINION_SCALE_M, atol=1e-6)
 
@@ -95,43 +96,40 @@ def test_where_nothing_is_read_the_surface_is_far_and_outside_of_the_image_it_is
 ) -> None:
     seen = look()
     seen.surface_m[:] = 0
-    _, _, opinion, surface = patches(around(seen, person(), STRAIGHT))[R_HAND]
+    _, _, opinion, surface = patches(alone(seen, person()))[R_HAND]
     assert (surface == 1).all() and not opinion.any()
-    own, _, opinion, surface = patches(around(seen, person(40.0), STRAIGHT))[R_HAND]
+    own, _, opinion, surface = patches(alone(seen, person(40.0)))[R_HAND]
     assert (surface == -1).all() and not opinion.any() and not own.any()
 
 
-def test_candidates_are_named_best_first_from_the_joint_in_the_frame_of_the_ray(
-    look: Callable[..., Look],
-) -> None:
-    seen = look((R_HAND, -0.5, 0.0, 0.2), (R_HAND, 0.4, 0.3, 0.9))
-    turned = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
-    shown = around(seen, person(), turned)
-    best, second, third = candidates(shown)[R_HAND]
-    grid_m = 0.02  # tops of peaks are found to a part of a cell
-    np.testing.assert_allclose(
-        best[:3] * CANDIDATE_SCALE_M, np.array([0.4, 0.3, 0]) @ turned, atol=grid_m
-    )
-    np.testing.assert_allclose(
-        second[:3] * CANDIDATE_SCALE_M, np.array([-0.5, 0, 0]) @ turned, atol=grid_m
-    )
-    assert best[3] > 0.8 and FAINT_SCORE < second[3] <= 0.2
-    assert not third.any() and not candidates(shown)[L_HAND].any()
+def test_all_maps_are_told_where_each_joint_is(look: Callable[..., Look]) -> None:
+    seen = look((R_HAND, 0.0, 0.0, 1.0), (L_HAND, 0.4, 0.3, 0.9))
+    seen.maps.limb_fields[5] = 0.25
+    assert seen.maps.offset_m is not None
+    seen.maps.offset_m[L_HAND] = 0.2
+    joints = person()
+    joints[L_HAND, :2] = 0.4, 0.3
+    parts, fields, opinions = maps_at(alone(seen, joints))
+    assert parts[0, R_HAND] == pytest.approx(1, abs=0.02) and parts[0, L_HAND] < 0.05
+    assert parts[L_HAND, L_HAND] == pytest.approx(0.9, abs=0.06) and parts[L_HAND, R_HAND] < 0.05
+    np.testing.assert_array_equal(fields, np.tile(np.arange(28) == 5, (15, 1)) * np.float32(0.25))
+    expected = np.where(np.arange(15) == L_HAND, 0.1, 0.0) / OPINION_SCALE_M
+    np.testing.assert_allclose(opinions, np.tile(expected, (15, 1)), atol=1e-6)
+    outside = maps_at(alone(seen, person(40.0)))
+    assert not any(of.any() for of in outside)
 
 
 def test_of_an_unknown_joint_nothing_is_shown(look: Callable[..., Look]) -> None:
     joints = person()
     joints[R_HAND] = np.nan
-    shown = around(look((R_HAND, 0.0, 0.0, 1.0)), joints, STRAIGHT)
+    shown = alone(look((R_HAND, 0.0, 0.0, 1.0)), joints)
     assert not shown[R_HAND].any() and shown[L_HAND].any() and np.isfinite(shown).all()
 
 
-def test_only_high_peaks_are_joints(look: Callable[..., Look]) -> None:
-    seen = look((R_HAND, -0.5, 0.0, 0.2), (R_HAND, 0.4, 0.3, 0.9), (L_HAND, 0.0, 0.0, 0.7))
-    peaks, points = seen.joints()
-    expected = find_peaks(seen.maps.part_maps, MIN_SCORE)
-    assert len(seen.peaks) == 3 and len(peaks) == len(points.points_m) == 2
-    for name in ("joint", "xy_px", "score"):
-        np.testing.assert_array_equal(getattr(peaks, name), getattr(expected, name))
-    alone = look((L_HAND, 0.0, 0.0, 0.7))
-    assert alone.joints()[0] is alone.peaks
+def test_people_seen_together_and_apart_are_shown_their_own_look(look: Callable[..., Look]) -> None:
+    one, other = look((R_HAND, 0.0, 0.0, 1.0)), look((L_HAND, 0.1, 0.0, 1.0))
+    people = np.stack([person(), person(0.1), person(0.05, 0.1)])
+    shown = around([one, other, one], people)
+    for row, (seen, joints_m) in enumerate(zip([one, other, one], people, strict=True)):
+        np.testing.assert_array_equal(shown[row], alone(seen, joints_m))
+    assert not np.array_equal(shown[0], shown[2])

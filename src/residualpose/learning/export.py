@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +16,10 @@ from residualpose.learning.checkpoint import load_checkpoint, trained_with
 from residualpose.learning.integer_graph import store_integers
 from residualpose.learning.integers import fold, round_network
 from residualpose.learning.network import (
-    N_FIELDS,
     N_JOINTS,
     NetworkConfig,
     PoseNetwork,
+    mirror_of_maps,
     split_maps,
 )
 from residualpose.learning.refiner_network import RefinerNetwork
@@ -61,17 +60,9 @@ class _BothWaysForExport(nn.Module):
     def __init__(self, network: PoseNetwork) -> None:
         super().__init__()
         self.maps = _MapsForExport(network)
-        partners = np.array(ITOP15.mirror)
-        limbs = np.array([
-            ITOP15.limbs.index((partners[start], partners[end])) for start, end in ITOP15.limbs
-        ])  # fmt: skip
-        fields = (2 * limbs[:, None] + [0, 1]).ravel()
-        ends = N_JOINTS, N_JOINTS + N_FIELDS
-        rows = np.concatenate([partners, ends[0] + fields, ends[1] + partners])
-        signs = torch.ones(len(rows), 1, 1)
-        signs[ends[0] : ends[1] : 2] = -1  # to the right is to the left there
-        self.register_buffer("rows", torch.from_numpy(rows))
-        self.register_buffer("signs", signs)
+        rows, signs = mirror_of_maps()
+        self.register_buffer("rows", rows)
+        self.register_buffer("signs", signs[:, None, None])
 
     def forward(self, depth_m: Tensor) -> Tensor:
         # Both at once: two small images one after the other take a fifth more time.

@@ -184,6 +184,20 @@ class PoseNetwork(nn.Module):
         return early, self.final(self.risen(rise + self.skip(half)))
 
 
+def mirror_of_maps() -> tuple[Tensor, Tensor]:
+    """Which of the stacked maps (58,) each one is of the mirror image, and its sign there."""
+    partners = torch.tensor(ITOP15.mirror)
+    limbs = torch.tensor([
+        ITOP15.limbs.index((ITOP15.mirror[start], ITOP15.mirror[end]))
+        for start, end in ITOP15.limbs
+    ])  # fmt: skip
+    fields = (2 * limbs[:, None] + torch.arange(2)).flatten()
+    rows = torch.cat([partners, N_JOINTS + fields, N_JOINTS + N_FIELDS + partners])
+    signs = torch.ones(len(rows))
+    signs[N_JOINTS : N_JOINTS + N_FIELDS : 2] = -1  # to the right is to the left there
+    return rows, signs
+
+
 def split_maps(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Stacked maps (B, 58, h, w) to part maps, limb fields and offsets in metres."""
     parts, fields, offsets = maps.split([N_JOINTS, N_FIELDS, N_JOINTS], dim=1)

@@ -17,10 +17,9 @@ from residualpose.detector import Lifted
 from residualpose.errors import ResidualPoseError
 from residualpose.evaluation.match import match_people
 from residualpose.frames import DepthFrame
-from residualpose.pipeline.around import N_AROUND
+from residualpose.pipeline.around import around
 from residualpose.pipeline.complete import LimbPrior, complete_people
 from residualpose.pipeline.maps import Maps
-from residualpose.pipeline.refine import RayFrames, all_around, has_trunk
 from residualpose.poses import Origin
 from residualpose.results import replacing
 from residualpose.synthetic.sensed import sensed_frames
@@ -102,7 +101,7 @@ def collect(
         seed: of noise and of the joints struck out.
         progress: told of every shard.
         keep: a folder.
-        look_around: keep what is seen around the joints too, 6 kB a person.
+        look_around: keep what is seen around the joints too, 8 kB a person.
 
     Raises:
         ResidualPoseError: nobody is found in any frame.
@@ -154,15 +153,7 @@ def pairs(
         found = done.joints_m, score, done.origin, done.covariance_m2
         rows += [
             (*(of[p] for of in found), truth_m[q], people.floor,
-             _around(people, p, done.joints_m) if look_around else _NOTHING)
+             around([people.looks[p]], done.joints_m[[p]])[0] if look_around else _NOTHING)
             for p, q in matches
         ]  # fmt: skip
     return rows
-
-
-def _around(people: Lifted, person: int, joints_m: np.ndarray) -> np.ndarray:
-    """(15, N_AROUND) around the completed joints (P, 15, 3) of one of the people."""
-    one = joints_m[[person]]
-    if not has_trunk(one)[0]:
-        return np.zeros((len(joints_m[person]), N_AROUND), np.float32)
-    return all_around([people.looks[person]], one, RayFrames.of(one))[0]

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from residualpose.errors import UsageError
+from residualpose.learning.network import N_FIELDS, mirror_of_maps
 from residualpose.pipeline.around import (
-    CANDIDATE_SCALE_M,
-    CANDIDATES,
     N_AROUND,
+    N_PATCHES,
     OPINION_SCALE_M,
     PATCH,
     SIDE,
@@ -38,11 +38,8 @@ HEADS = 4
 """Independent ways of attending in each block."""
 _LOOKING = 128
 """Hidden numbers that sum up what is seen around a joint."""
-_MIRROR_OF_AROUND = (
-    [*np.arange(4 * PATCH).reshape(-1, SIDE)[:, ::-1].ravel(), *range(4 * PATCH, N_AROUND)],
-    [1.0] * (4 * PATCH) + [-1.0, 1.0, 1.0, 1.0] * CANDIDATES,
-)
-"""Which of what is seen around a joint each is of the mirror image's, and its sign."""
+_MIRROR_OF_MAPS = mirror_of_maps()
+_OF_AROUND = [N_PATCHES, N_AROUND - N_PATCHES]
 _OF_EACH = slice(POSITIONS.stop, DISTANCE.start)
 """Columns of `features` with scores, flags and spreads: kind by kind, each of all joints."""
 _OF_ALL = slice(DISTANCE.start, N_FEATURES)
@@ -79,7 +76,7 @@ class RefinerNetwork(nn.Module):
             raise UsageError(f"width: expected a multiple of {HEADS}, got {width}")
         self.enter = _OfEachJoint(_HEARD, width)
         nn.init.normal_(self.enter.weight, std=_HEARD**-0.5)
-        self.look = _looking(width) if look_around else None
+        self.look = _Looking(width) if look_around else None
         self.blocks = nn.Sequential(*(_Block(width, dropout) for _ in range(blocks)))
         self.before_leaving, self.leave = nn.LayerNorm(width), _OfEachJoint(width, 6)
         for name, values in zip(("_columns", "_signs"), _mirror_of_features(), strict=True):
@@ -105,7 +102,7 @@ class RefinerNetwork(nn.Module):
         inside = self.enter(_tokens(x)).flatten(0, 1)
         if self.look is not None:
             assert around is not None
-            inside = inside + self.look(around.flatten(0, 1))
+            inside = inside + self.look(around)
         inside = self.blocks(inside)
         found = self.leave(self.before_leaving(inside).unflatten(0, (-1, N_JOINTS)))
         return found[..., :3], found[..., 3:]
@@ -123,9 +120,12 @@ def mirrored_joints(vectors: Tensor) -> Tensor:
 
 def mirrored_around(around: Tensor) -> Tensor:
     """What is seen around joints, (P, 15, N_AROUND) or nothing, as the mirror image has it."""
-    columns, signs = _MIRROR_OF_AROUND
-    shown = around.shape[-1]
-    return around[:, list(ITOP15.mirror)][..., columns[:shown]] * around.new_tensor(signs[:shown])
+    if not around.shape[-1]:
+        return around
+    patches, maps = around[:, list(ITOP15.mirror)].split(_OF_AROUND, dim=-1)
+    patches = patches.unflatten(-1, (4 * SIDE, SIDE)).flip(-1).flatten(-2)
+    maps = maps[..., _MIRROR_OF_MAPS[0]] * _MIRROR_OF_MAPS[1].to(maps.device)
+    return torch.cat([patches, maps], dim=-1)
 
 
 def varied_around(around: Tensor, size: Tensor, moved_m: Tensor) -> Tensor:
@@ -140,24 +140,34 @@ def varied_around(around: Tensor, size: Tensor, moved_m: Tensor) -> Tensor:
     """
     if not around.shape[-1]:
         return around
-    patches, candidates = around.split([4 * PATCH, 4 * CANDIDATES], dim=-1)
+    patches, maps = around.split(_OF_AROUND, dim=-1)
     own, partners, opinion, surface = patches.unflatten(-1, (4, PATCH)).unbind(-2)
-    size = size[:, None]
-    opinion = (opinion * size - moved_m[..., 2:] / OPINION_SCALE_M) * (opinion != 0)
-    surface = surface * size - moved_m[..., 2:] / SURFACE_SCALE_M
-    candidates = candidates.unflatten(-1, (CANDIDATES, 4))
-    score = candidates[..., 3:]
-    apart = candidates[..., :3] * size[..., None] - moved_m[:, :, None] / CANDIDATE_SCALE_M
-    candidates = torch.cat([apart * (score > 0), score], dim=-1)
-    return torch.cat([own, partners, opinion, surface, candidates.flatten(2)], dim=-1)
+    seen, opinions = maps.split([N_JOINTS + N_FIELDS, N_JOINTS], dim=-1)
+    size, behind_m = size[:, None], moved_m[..., 2:]
+    opinion, opinions = (
+        (of * size - behind_m / OPINION_SCALE_M) * (of != 0) for of in (opinion, opinions)
+    )
+    surface = surface * size - behind_m / SURFACE_SCALE_M
+    return torch.cat([own, partners, opinion, surface, seen, opinions], dim=-1)
 
 
-def _looking(width: int) -> nn.Sequential:
-    """(15 P, N_AROUND) to (15 P, width): the same for all joints; zeros to begin with."""
-    last = nn.Linear(_LOOKING, width)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(N_AROUND, _LOOKING), nn.ReLU(), last)
+class _Looking(nn.Module):
+    """What is seen around joints, (P, 15, N_AROUND), to (15 P, width); zeros to begin with.
+
+    Patches are read alike of all joints, the maps at a joint's place by each in its own way.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        last = nn.Linear(_LOOKING, width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.patches = nn.Sequential(nn.Linear(N_PATCHES, _LOOKING), nn.ReLU(), last)
+        self.maps = _OfEachJoint(N_AROUND - N_PATCHES, width)
+
+    def forward(self, around: Tensor) -> Tensor:
+        patches, maps = around.split(_OF_AROUND, dim=-1)
+        return self.patches(patches.flatten(0, 1)) + self.maps(maps).flatten(0, 1)
 
 
 class _OfEachJoint(nn.Module):

@@ -135,12 +135,6 @@ def features(
     return x
 
 
-def all_around(looks: Sequence[Look], joints_m: np.ndarray, frames: RayFrames) -> np.ndarray:
-    """(P, 15, N_AROUND) float32 what each of P looks shows around the joints (P, 15, 3) in it."""
-    people = zip(looks, joints_m, frames.R_camera_ray, strict=True)
-    return np.stack([around(*person) for person in people])
-
-
 class Refiner:
     """The exported residual network of a model folder."""
 
@@ -188,7 +182,7 @@ class Refiner:
             )  # fmt: skip
             shown = {"features": x}
             if self._looks_around:
-                shown["around"] = all_around([looks[int(p)] for p in rows], joints[rows], frames)
+                shown["around"] = around([looks[int(p)] for p in rows], joints[rows])
             residual, log_sd = (np.asarray(o) for o in self._session.run(None, shown))
             known = np.asarray(np.isfinite(joints[rows]).all(axis=-1, keepdims=True))
             moved = joints[rows] + frames.turn_back(residual * RESIDUAL_SCALE_M)

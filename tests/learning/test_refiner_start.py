@@ -53,7 +53,7 @@ def test_an_exported_refiner_comes_back_whole(network: RefinerNetwork, tmp_path:
 
 @pytest.mark.parametrize(
     "name, width, blocks, look_around",
-    [("small", 64, 3, False), ("base", 96, 4, False), ("large", 96, 7, True)],
+    [("small", 64, 3, False), ("base", 96, 4, True), ("large", 96, 7, True)],
 )
 def test_the_bundled_refiner_says_the_same(
     name: str, width: int, blocks: int, look_around: bool
@@ -62,8 +62,8 @@ def test_the_bundled_refiner_says_the_same(
     start_refiner_from(network, name)
     generator = torch.Generator().manual_seed(0)
     told = {"features": 0.5 * torch.randn(64, N_FEATURES, generator=generator)}
-    if look_around:
-        told["around"] = 0.3 * torch.randn(64, 15, N_AROUND, generator=generator)
+    if look_around:  # little of it: noise everywhere is beyond the ranges that people have shown
+        told["around"] = 0.1 * torch.randn(64, 15, N_AROUND, generator=generator)
     with torch.no_grad():
         ours = network.eval()(*told.values())
     session = start_session(ModelFolder.open(name).refiner_path, 1)

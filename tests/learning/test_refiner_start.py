@@ -104,6 +104,12 @@ def test_one_that_looks_around_begins_with_one_that_does_not_and_comes_back_whol
         torch.testing.assert_close(weight, expected[name], atol=2e-3, rtol=2e-3)
 
 
+def test_one_that_looks_around_is_not_made_blind(tmp_path: Path) -> None:
+    model = _model(tmp_path, RefinerNetwork(width=16, blocks=2, look_around=True))
+    with pytest.raises(ResidualPoseError, match="look_around = true"):
+        start_refiner_from(RefinerNetwork(width=16, blocks=2), str(model))
+
+
 def test_one_of_another_size_is_refused(network: RefinerNetwork, tmp_path: Path) -> None:
     model = _model(tmp_path, network)
     for other in (RefinerNetwork(width=32, blocks=2), RefinerNetwork(width=16, blocks=1)):

@@ -60,7 +60,8 @@ class RefinerOptions:
         str | None, tyro.conf.arg(name="from", metavar="MODEL", help_behavior_hint="")
     ] = None
     """Begin with the refiner of this model, as wide as the settings say; it may have fewer blocks,
-    and not look around yet. Default: with nothing."""
+    and not look around yet. `base`'s and `large`'s look around, for which the settings have to say
+    so. Default: with nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
 
     Raises:
         UsageError: there is no such model.
-        ResidualPoseError: it has no refiner, or one of another width or with more blocks.
+        ResidualPoseError: it has no refiner, or one of another width or with more blocks, or one
+            that looks around where the network does not.
         MissingExtraError: onnx is not installed.
     """
     path = ModelFolder.open(source).refiner_path
@@ -40,7 +41,13 @@ def start_refiner_from(network: RefinerNetwork, source: str) -> None:
     others = iter([stored[name] for name in rest if stored[name].ndim == 3])
     blocks = sum(name.endswith(".asked.weight") for name in stored)
     more = tuple(f"blocks.{number}." for number in range(blocks, len(network.blocks)))
-    if not any(name.startswith("look.") for name in stored):
+    looks = any(name.startswith("look.") for name in stored)
+    if looks and network.look is None:
+        raise ResidualPoseError(
+            f"{path}: expected a refiner that does not look around, as the settings say, found one "
+            "that does; set look_around = true in [refiner], as configs/base.toml does"
+        )
+    if not looks:
         more += ("look.",)
     if blocks > len(network.blocks):
         raise _other_size(path, f"{len(network.blocks)} blocks at most")

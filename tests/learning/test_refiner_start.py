@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the train extra")
 
+from residualpose.detector import Detector  # noqa: E402
 from residualpose.errors import ResidualPoseError  # noqa: E402
 from residualpose.learning.export import export_refiner, write_card  # noqa: E402
 from residualpose.learning.refiner_network import RefinerNetwork  # noqa: E402
 from residualpose.learning.refiner_start import start_refiner_from  # noqa: E402
 from residualpose.model import ModelFolder  # noqa: E402
-from residualpose.pipeline.around import N_AROUND  # noqa: E402
+from residualpose.pipeline.around import N_AROUND, around  # noqa: E402
 from residualpose.pipeline.maps import start_session  # noqa: E402
 from residualpose.pipeline.refine import N_FEATURES  # noqa: E402
+from residualpose.sources import open_source  # noqa: E402
 
 
 def _model(folder: Path, network: RefinerNetwork) -> Path:
@@ -62,8 +65,8 @@ def test_the_bundled_refiner_says_the_same(
     start_refiner_from(network, name)
     generator = torch.Generator().manual_seed(0)
     told = {"features": 0.5 * torch.randn(64, N_FEATURES, generator=generator)}
-    if look_around:  # little of it: noise everywhere is beyond the ranges that people have shown
-        told["around"] = 0.1 * torch.randn(64, 15, N_AROUND, generator=generator)
+    if look_around:  # of people: noise everywhere is beyond the ranges that they have shown
+        told["around"] = torch.from_numpy(np.resize(_surroundings(name), (64, 15, N_AROUND)))
     with torch.no_grad():
         ours = network.eval()(*told.values())
     session = start_session(ModelFolder.open(name).refiner_path, 1)
@@ -82,6 +85,16 @@ def test_one_with_more_blocks_says_the_same_to_begin_with(
     with torch.no_grad():
         for ours, theirs in zip(larger.eval()(x), network.eval()(x), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def _surroundings(name: str) -> np.ndarray:
+    """(P, 15, N_AROUND) around the people whom a bundled model finds in the samples."""
+    detect, shown = Detector(ModelFolder.open(name)), []
+    for path in sorted(Path(str(resources.files("residualpose") / "samples")).glob("*.npz")):
+        for frame in open_source(path):
+            _, people = detect(frame)
+            shown.append(around(people.looks, people.joints_m))
+    return np.concatenate(shown)
 
 
 def test_one_that_looks_around_begins_with_one_that_does_not_and_comes_back_whole(

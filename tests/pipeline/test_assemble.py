@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from residualpose.pipeline.assemble import NOBODY, assemble
-from residualpose.pipeline.body_evidence import evidence_rows, typical_bodies_m
+from residualpose.pipeline.body_evidence import evidence_rows, log_evidence, typical_bodies_m
 from residualpose.pipeline.exchange import improve
 from residualpose.pipeline.pieces import Groups, Pieces, united
 from residualpose.skeleton import ITOP15
@@ -57,8 +57,9 @@ def test_parts_that_no_limb_joins_are_held_by_the_body_alone() -> None:
 
 
 def _people(pieces: Pieces, member: np.ndarray) -> Groups:
-    singles = Groups.single(pieces, np.arange(len(member)))
-    return Groups(member, member @ pieces.evidence, singles.log_geometry, singles.value)
+    evidence = member @ pieces.evidence
+    log_geometry = log_evidence(evidence)
+    return Groups(member, evidence, log_geometry, pieces.value(member, log_geometry))
 
 
 def test_several_pieces_of_a_person_move_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

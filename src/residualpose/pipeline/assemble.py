@@ -2,8 +2,9 @@
 
 Every way to divide the pieces has a value: for each person the evidence that its joints are a view
 of one body, that its limbs are in the fields and its peaks are real, less the price of a person
-and of each joint it lacks; what belongs to nobody counts 0. The division with the highest value is
-sought by joining pieces, best first, and then moving and exchanging them until nothing improves.
+and of each joint it lacks; what belongs to nobody counts 0. Where there are few ways, the best is
+found among all of them (`few_ways`). Otherwise it is sought by joining pieces, best first, and then
+moving and exchanging them until nothing improves.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from residualpose.pipeline.body_evidence import count_of, joints_of, log_evidence
 from residualpose.pipeline.exchange import improve, owners
+from residualpose.pipeline.few_ways import best_division
 from residualpose.pipeline.pieces import PERSON, Groups, Pieces, product, united
 from residualpose.skeleton import ITOP15
 
@@ -24,13 +26,16 @@ _CAUTION = 0.7
 """Weight of the rivals when choosing what to join next."""
 _SURE = 1.5
 """How far a join that only one of the two groups likes best has to lead what it rules out."""
+_NONE = np.arange(0)
 _BITS = 1 << np.arange(len(ITOP15.joints))
 
 
 def assemble(pieces: Pieces) -> np.ndarray:
     """(M,) owner of each piece: a person's number, or NOBODY."""
+    if (owner := best_division(pieces)) is not None:
+        return owner
     singles = Groups.single(pieces, _most_supported(pieces))
-    groups = _join(singles, pieces)
+    groups = _join(singles, pieces, np.arange(len(singles.value)))
     real = groups.value > 0
     people, left, total = groups.take(real), groups.take(~real), 0.0
     while True:
@@ -42,7 +47,7 @@ def assemble(pieces: Pieces) -> np.ndarray:
         # No piece by itself has a better place now: only several together may.
         left = _left(singles, left, people, pieces)
         sets = left.take(left.member.sum(axis=1) > 1)
-        groups = _join(people.beside(sets), pieces)
+        groups = _join(people.beside(sets), pieces, _NONE)
         groups = groups.take(groups.value > 0)
         if np.array_equal(groups.member, people.member):
             return owners(people.member)
@@ -56,7 +61,7 @@ def _left(singles: Groups, left: Groups, people: Groups, pieces: Pieces) -> Grou
     gone = taken + whole.member.sum(axis=0)
     loose = singles.take((singles.member * gone).sum(axis=1) == 0)
     # What was left whole has been joined already.
-    return _join(whole.beside(loose), pieces) if len(loose.value) else whole
+    return _join(whole.beside(loose), pieces, _NONE) if len(loose.value) else whole
 
 
 def _most_supported(pieces: Pieces) -> np.ndarray:
@@ -67,13 +72,16 @@ def _most_supported(pieces: Pieces) -> np.ndarray:
     return np.sort(np.argsort(-rank, kind="stable")[:_MAX_PIECES])
 
 
-def _join(groups: Groups, pieces: Pieces) -> Groups:
-    """Joins groups that fit each other best, until none fit."""
+def _join(groups: Groups, pieces: Pieces, unknown: np.ndarray) -> Groups:
+    """Joins groups that fit each other best, until none fit.
+
+    Of those at `unknown` it finds and sets what they are worth first.
+    """
     if len(groups.value) < 2:
         return groups
     link = product(product(groups.member, pieces.affinity), groups.member.T)
     fit = np.full(link.shape, -np.inf, np.float32)
-    changed, unknown = np.arange(len(fit)), np.arange(0)
+    changed = np.arange(len(fit))
     while True:
         joints = joints_of(groups.evidence)
         clash = (joints @ joints.T > 0).astype(np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from residualpose.pipeline.body_evidence import joints_of, log_evidence, most_evidence
+from residualpose.pipeline.body_evidence import joints_of, most_evidence
 
 # Log odds of a joint that is missing, and of one that is seen.
 _MISSING, _SEEN = float(np.log(0.15)), float(np.log(0.85))
@@ -77,12 +77,11 @@ class Groups:
 
     @classmethod
     def single(cls, pieces: Pieces, rows: np.ndarray) -> Groups:
-        """A group of each of some pieces."""
+        """A group of each of some pieces; what it is worth is left to be found."""
         member = np.zeros((len(rows), len(pieces)), np.float32)
         member[np.arange(len(rows)), rows] = 1.0
-        evidence = pieces.evidence[rows]
-        log_geometry = log_evidence(evidence)
-        return cls(member, evidence, log_geometry, log_geometry + pieces.worth[rows] + PERSON)
+        unknown = np.zeros((2, len(rows)), np.float32)
+        return cls(member, pieces.evidence[rows], *unknown)
 
     def beside(self, others: Groups) -> Groups:
         """These groups, then the others."""

@@ -6,6 +6,7 @@ Camera frame: x right, y down, z forward, metres. Pixel centres lie at integers.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,8 @@ class Camera:
         try:
             coefficients = tuple(float(k) for k in self.distortion)
         except (TypeError, ValueError):
-            coefficients = (np.nan,)
-        if len(coefficients) not in (0, 4, 5, 8) or not all(np.isfinite(coefficients)):
+            coefficients = (math.nan,)
+        if len(coefficients) not in (0, 4, 5, 8) or not all(map(math.isfinite, coefficients)):
             raise UsageError(
                 f"distortion must be k1,k2,p1,p2[,k3[,k4,k5,k6]], got {self.distortion!r}"
             )

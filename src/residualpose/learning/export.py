@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -16,18 +17,16 @@ from residualpose.learning.checkpoint import load_checkpoint, trained_with
 from residualpose.learning.integer_graph import store_integers
 from residualpose.learning.integers import fold, round_network
 from residualpose.learning.network import (
-    N_JOINTS,
     NetworkConfig,
     PoseNetwork,
     mirror_of_maps,
     split_maps,
 )
+from residualpose.learning.refiner_graph import refiner_graph
 from residualpose.learning.refiner_network import RefinerNetwork
 from residualpose.learning.released_network import ReleasedConfig, ReleasedHourglass
 from residualpose.learning.train_maps import FOCAL_PX
 from residualpose.model import CLOSER, FILES, REFINER, ModelFolder, sha256_of
-from residualpose.pipeline.around import N_AROUND
-from residualpose.pipeline.refine import N_FEATURES
 from residualpose.released import STRIDE as RELEASED_STRIDE
 from residualpose.settings import build
 from residualpose.skeleton import ITOP15
@@ -168,19 +167,9 @@ def network_settings(model: ModelFolder) -> dict[str, object]:
 
 
 def export_refiner(network: RefinerNetwork, path: Path) -> None:
-    """Write a residual network as ONNX: (P, N_FEATURES) to residual and log sd (P, 15, 3).
-
-    One that looks around is told (P, 15, N_AROUND) as well.
-    """
-    told = {"features": torch.zeros(2, N_FEATURES)}
-    if network.look is not None:
-        told["around"] = torch.zeros(2, N_JOINTS, N_AROUND)
-    names = [*told, "residual", "log_sd"]
-    torch.onnx.export(
-        network.eval(), tuple(told.values()), str(path), dynamo=False, opset_version=17,
-        input_names=names[:-2], output_names=names[-2:],
-        dynamic_axes={name: {0: "people"} for name in names},
-    )  # fmt: skip
+    """Write a residual network as ONNX, as `refiner_graph` tells."""
+    weights = {name: of.detach().cpu().numpy() for name, of in network.state_dict().items()}
+    onnx.save(refiner_graph(weights), str(path))
 
 
 def export_regressor(model: nn.Module, path: Path) -> None:

@@ -79,7 +79,7 @@ class RefinerNetwork(nn.Module):
         self.look = _Looking(width) if look_around else None
         self.blocks = nn.Sequential(*(_Block(width, dropout) for _ in range(blocks)))
         self.before_leaving, self.leave = nn.LayerNorm(width), _OfEachJoint(width, 6)
-        for name, values in zip(("_columns", "_signs"), _mirror_of_features(), strict=True):
+        for name, values in zip(("_columns", "_signs"), mirror_of_features(), strict=True):
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, x: Tensor, around: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -225,7 +225,12 @@ def _tokens(x: Tensor) -> Tensor:
     return torch.cat([place, told, person], dim=-1)
 
 
-def _mirror_of_features() -> tuple[Tensor, Tensor]:
+def heard_columns() -> np.ndarray:
+    """(15, _HEARD) which columns of `features` each joint hears."""
+    return _tokens(torch.arange(N_FEATURES)[None])[0].numpy()
+
+
+def mirror_of_features() -> tuple[Tensor, Tensor]:
     """Which column of `features` (N_FEATURES,) each one is of the mirror image, and its sign."""
     columns = np.arange(N_FEATURES)
     signs = np.ones(N_FEATURES, np.float32)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -31,9 +32,8 @@ N_AROUND = N_PATCHES + 2 * len(ITOP15.joints) + 2 * len(ITOP15.limbs)
 """Numbers of each joint: its patches; then, where it is, all part maps, all limb fields and how far
 behind it each joint's depth would be."""
 _JOINTS = len(ITOP15.joints)
-_PARTNER = np.array(ITOP15.mirror)
+_OWN_AND_PARTNER = np.array([range(_JOINTS), ITOP15.mirror]).T
 _STEPS_M = (np.arange(SIDE) - SIDE // 2) * _SPACING_M
-_ACROSS_M, _DOWN_M = (steps.ravel() for steps in np.meshgrid(_STEPS_M, _STEPS_M))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,13 @@ class Look:
     @classmethod
     def of(cls, view: NetworkInput, maps: Maps) -> Look:
         """What was seen of what the network looked at, surfaces where they are."""
-        camera = view.camera.resized(1 / maps.stride, 1 / maps.stride)
-        return cls(maps, surface_of(view, maps.stride), camera)
+        return cls(maps, surface_of(view, maps.stride), _of_cells(view.camera, maps.stride))
+
+
+@lru_cache(maxsize=16)
+def _of_cells(camera: Camera, stride: int) -> Camera:
+    """Camera whose pixels are the cells of the maps; the same every frame."""
+    return camera.resized(1 / stride, 1 / stride)
 
 
 def around(looks: Sequence[Look], joints_m: np.ndarray) -> np.ndarray:
@@ -76,11 +81,10 @@ def _in_one(look: Look, joints_m: np.ndarray) -> np.ndarray:
     x, y, z = np.where(known, joints_m, np.array([0, 0, 1], np.float32)).T[..., None]
     z = np.maximum(z, np.float32(0.1))
     height, width = look.surface_m.shape
-    col = np.rint((x + _ACROSS_M) / z * look.camera.fx + look.camera.cx).astype(np.int64)
-    row = np.rint((y + _DOWN_M) / z * look.camera.fy + look.camera.cy).astype(np.int64)
-    inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
-    cell = np.minimum(np.maximum(row, 0), height - 1) * width
-    cell += np.minimum(np.maximum(col, 0), width - 1)
+    col, across = _cells((x + _STEPS_M) / z * look.camera.fx + look.camera.cx, width)
+    row, down = _cells((y + _STEPS_M) / z * look.camera.fy + look.camera.cy, height)
+    cell = ((row * width)[:, :, None] + col[:, None]).reshape(-1, PATCH)
+    inside = (down[:, :, None] & across[:, None]).reshape(-1, PATCH)
     surface_m = look.surface_m.reshape(-1)[cell]
     places = _Places(cell, inside, inside & (surface_m > 0), surface_m - z)
     shown = np.empty((len(joints_m), N_AROUND), np.float32)
@@ -88,6 +92,13 @@ def _in_one(look: Look, joints_m: np.ndarray) -> np.ndarray:
     shown[:, N_PATCHES:] = _all_maps(look.maps, places)
     shown *= known
     return shown.reshape(-1, _JOINTS, N_AROUND)
+
+
+def _cells(at: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of `count` cells in a line to each place, and whether the place is within one."""
+    cell = np.rint(at).astype(np.int64)
+    within = np.minimum(np.maximum(cell, 0), count - 1)
+    return within, within == cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +118,12 @@ class _Places:
 def _fill_patches(patches: np.ndarray, maps: Maps, at: _Places) -> None:
     """Fill (N, 4, PATCH), kinds as `N_PATCHES` tells them."""
     size = maps.part_maps[0].size
-    people = len(patches) // _JOINTS
-    own, partners = (
-        at.cell + np.tile(joints * size, people)[:, None]
-        for joints in (np.arange(_JOINTS), _PARTNER)
-    )
-    patches[:, 0] = maps.part_maps.reshape(-1)[own] * at.inside
-    patches[:, 1] = maps.part_maps.reshape(-1)[partners] * at.inside
+    of_map = np.tile(_OWN_AND_PARTNER * size, (len(patches) // _JOINTS, 1))
+    places = at.cell[:, None] + of_map[:, :, None]
+    patches[:, :2] = maps.part_maps.reshape(-1)[places] * at.inside[:, None]
     opinion_m = at.behind_m
     if maps.offset_m is not None:
-        opinion_m = opinion_m + maps.offset_m.reshape(-1)[own]
+        opinion_m = opinion_m + maps.offset_m.reshape(-1)[places[:, 0]]
     patches[:, 2] = _clipped(opinion_m / OPINION_SCALE_M) * at.seen
     # Without a reading it is as good as far away, and outside of the image nothing is in front.
     nothing = np.where(at.inside, np.float32(1), np.float32(-1))

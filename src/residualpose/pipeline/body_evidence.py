@@ -23,6 +23,8 @@ _SIZE_RANGE = (0.85, 1.6)
 _JOINT_SD_M = np.array(
     [0.07, 0.05, 0.07, 0.07, 0.13, 0.13, 0.22, 0.22, 0.08, 0.08, 0.08, 0.14, 0.14, 0.18, 0.18]
 )
+_JOINT_WEIGHT = _JOINT_SD_M**-2.0
+_LOG_DENSITY = np.log(_JOINT_WEIGHT / (2.0 * np.pi))
 
 # Direction in the body's frame (x to its left, y down, z to its back), its spread, and length in
 # metres of each limb, in the order of ITOP15.limbs. The torso lies where data sets place it on
@@ -133,19 +135,18 @@ def evidence_rows(
     unit_px = np.sqrt(area_px)
     xy = np.asarray(xy_px, dtype=np.float64) / unit_px
     if len(xy):
-        xy -= xy.mean(axis=0)
+        xy -= xy.sum(axis=0) / len(xy)
     x, y = xy.T
     scale = np.full(len(joint), np.nan) if metres_per_px is None else metres_per_px * unit_px
     known = np.isfinite(scale)
-    weight = _JOINT_SD_M[joint] ** -2.0
+    weight = _JOINT_WEIGHT[joint]
     rows = np.zeros((len(joint), _MOMENTS + 3 * _JOINTS), np.float32)
     rows[:, 0], rows[:, 1], rows[:, 2] = weight, weight * x, weight * y
     rows[:, 3] = weight * (x * x + y * y)
-    rows[:, 4], rows[:, 5] = np.log(weight / (2.0 * np.pi)), 1.0
+    rows[:, 4], rows[:, 5] = _LOG_DENSITY[joint], 1.0
     rows[:, 6], rows[:, 7] = np.log(np.where(known, scale, 1.0)), known
     places = rows[:, _MOMENTS:].reshape(len(joint), 3, _JOINTS)
-    row = np.arange(len(joint))
-    places[row, 0, joint], places[row, 1, joint], places[row, 2, joint] = 1.0, x, y
+    places[np.arange(len(joint)), :, joint] = np.array([np.ones_like(x), x, y]).T
     return rows
 
 

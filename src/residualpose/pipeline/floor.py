@@ -7,6 +7,7 @@ paper has no such stage: its networks know one camera each, and so its floor.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import hypot
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def find_floor(surface_m: np.ndarray, grid_camera: Camera, trunks: np.ndarray) -
         on_it = seen[:, np.abs(plane[:3] @ seen - plane[3]) < _NEAR_M]
         if len(on_it[0]) < _LEAST_SHARE * len(seen[0]):
             return NO_FLOOR
-        plane = _fitted(on_it)
+        plane = _fitted(on_it, plane[:3])
     return plane.astype(np.float32)
 
 
@@ -96,19 +97,32 @@ def _planes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     all_seen = (corner[2] > 0) & (right[2] > 0) & (under[2] > 0)
     corner = corner[:, all_seen]
     a, b = right[:, all_seen] - corner, under[:, all_seen] - corner
-    following, last = [1, 2, 0], [2, 0, 1]
-    normal = a[following] * b[last] - a[last] * b[following]
+    (ax, ay, az), (bx, by, bz) = a, b
+    normal = np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
     normal /= np.maximum(np.sqrt((normal * normal).sum(0)), 1e-9)
     distance_m = (normal * corner).sum(0)
     away = np.copysign(np.float32(1), distance_m)
     return normal * away, distance_m * away
 
 
-def _fitted(points_m: np.ndarray) -> np.ndarray:
-    """(4,) least squares plane of (3, N) points."""
+def _fitted(points_m: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """(4,) least squares plane of (3, N) points, from a normal (3,) that is about right."""
     points_m = points_m.astype(np.float64)
     middle = points_m.sum(1) / len(points_m[0])
     about = points_m - middle[:, None]
-    normal = np.linalg.eigh(about @ about.T)[1][:, 0]
-    distance_m = normal @ middle
-    return np.append(normal, distance_m) * np.copysign(1.0, distance_m)
+    # The eigenvector of least spread. The cofactors of the spread have the same ones, and this
+    # one's value, the product of the other two, is their largest: three rounds lead to it.
+    x, y, z = (about @ about.T).tolist()
+    rows = _cross(y, z), _cross(z, x), _cross(x, y)
+    nx, ny, nz = normal.tolist()
+    for _ in range(3):
+        nx, ny, nz = (ax * nx + ay * ny + az * nz for ax, ay, az in rows)
+        length = hypot(nx, ny, nz)
+        nx, ny, nz = nx / length, ny / length, nz / length
+    distance_m = nx * middle[0] + ny * middle[1] + nz * middle[2]
+    return np.array([nx, ny, nz, distance_m]) * np.copysign(1.0, distance_m)
+
+
+def _cross(a: list[float], b: list[float]) -> tuple[float, float, float]:
+    (ax, ay, az), (bx, by, bz) = a, b
+    return ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx

@@ -17,6 +17,7 @@ from residualpose.pipeline.body_evidence import LIMB_LENGTHS_M, evidence_rows
 from residualpose.pipeline.limb_odds import (
     LimbPairs,
     between,
+    kind_table,
     limb_odds,
     limb_pairs,
     metres_per_px,
@@ -35,7 +36,9 @@ _MIN_JOINTS = 3
 _DOLL = 0.4
 """Whose limbs are mostly shorter than this part of a grown person's is nobody: a child of one year
 has longer ones."""
-_TWINS = np.array([(joint, twin) for joint, twin in enumerate(ITOP15.mirror) if joint != twin])
+_TWINS = kind_table(
+    np.array([(joint, twin) for joint, twin in enumerate(ITOP15.mirror) if joint != twin])
+)
 """Each joint of a side and its partner of the other."""
 _SHADOW_ODDS, _SHADOW_REACH = 4.0, 0.015
 """Log odds against a candidate in the shadow of a stronger one of the other side at the same place,
@@ -147,34 +150,31 @@ def _in_shadow(peaks: Peaks, area_px: int) -> np.ndarray:
 
 def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndarray:
     """(N,) piece of each candidate: sets that limbs without a rival hold together."""
-    ends = np.concatenate([pairs.start, pairs.end]), np.concatenate([pairs.end, pairs.start])
-    both = _best_rival(ends[0] * _JOINTS + peaks.joint[ends[1]], np.tile(pairs.agreement, 2))
-    rival = np.maximum(both[: len(pairs.start)], both[len(pairs.start) :])
-    certain = (pairs.agreement > _CERTAIN) & (pairs.agreement > rival + _LEAD)
-    certain &= odds[pairs.start, pairs.end] > 0
-    limbs = np.flatnonzero(certain)
-    limbs = limbs[np.argsort(-pairs.agreement[limbs], kind="stable")]
-    joined = zip(pairs.start[limbs].tolist(), pairs.end[limbs].tolist(), strict=True)
+    agreement = np.full(odds.shape, -1.0)
+    agreement[pairs.start, pairs.end] = agreement[pairs.end, pairs.start] = pairs.agreement
+    leading = _leading(peaks.joint, agreement)
+    certain = leading & leading.T & (agreement > _CERTAIN) & (odds > 0)
+    start, end = np.nonzero(np.triu(certain))
+    order = np.argsort(-agreement[start, end], kind="stable")
+    joined = zip(start[order].tolist(), end[order].tolist(), strict=True)
     first = united(joined, 1 << peaks.joint)
     return (np.cumsum(first == np.arange(len(first))) - 1)[first]
 
 
-def _best_rival(key: np.ndarray, agreement: np.ndarray) -> np.ndarray:
-    """(E,) the largest agreement among the others of the same key; -1 where there is none."""
-    rival = np.empty(len(key))
-    if not len(key):
-        return rival
-    order = np.argsort(key, kind="stable")
-    value, starts = agreement[order], np.ones(len(key), dtype=bool)
-    np.not_equal(key[order[1:]], key[order[:-1]], out=starts[1:])
-    first, group = np.flatnonzero(starts), np.cumsum(starts) - 1
-    best = np.maximum.reduceat(value, first)
-    is_best = value == best[group]
-    second = np.maximum.reduceat(np.where(is_best, -1.0, value), first)
-    # Where several are the best, they are each other's rivals.
-    second = np.where(np.add.reduceat(is_best, first, dtype=np.int64) > 1, best, second)
-    rival[order] = np.where(is_best, second[group], best[group])
-    return rival
+def _leading(joint: np.ndarray, agreement: np.ndarray) -> np.ndarray:
+    """(N, N) bool: the second leads all others of its joint by `_LEAD` in agreeing with the first.
+
+    Args:
+        joint: (N,) joint of each candidate, in order.
+        agreement: (N, N) of each two.
+    """
+    new = np.empty(len(joint), dtype=bool)
+    new[0] = True
+    np.not_equal(joint[1:], joint[:-1], out=new[1:])
+    first, kind = np.flatnonzero(new), np.cumsum(new) - 1
+    best = np.maximum.reduceat(agreement, first, axis=1)
+    near = agreement >= (best - _LEAD)[:, kind]
+    return near & (np.add.reduceat(near, first, axis=1, dtype=np.int64) == 1)[:, kind]
 
 
 def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:

@@ -11,7 +11,6 @@ from residualpose.pipeline.peaks import Peaks
 from residualpose.skeleton import ITOP15
 
 _JOINTS = len(ITOP15.joints)
-_LIMBS = ITOP15.limb_array
 _SAMPLES = np.linspace(0.05, 0.95, 12)[:, None]
 """Places along a limb, as shares of it, at which the field is read."""
 
@@ -30,21 +29,26 @@ class LimbPairs:
     """(E,) mean component of the field along the way from start to end, -1..1."""
 
 
-def between(joint: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def kind_table(pairs: np.ndarray) -> np.ndarray:
+    """(15, 15) the number of each of (K, 2) pairs of joints, by first and second; -1: no pair."""
+    table = np.full((_JOINTS, _JOINTS), -1)
+    table[tuple(pairs.T)] = np.arange(len(pairs))
+    return table
+
+
+_LIMBS = kind_table(ITOP15.limb_array)
+
+
+def between(joint: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Kind (E,), first (E,) and second (E,) of all pairs of candidates of given joints.
 
     Args:
         joint: (N,) joint of each candidate.
-        kinds: (K, 2) joint of the first and of the second.
+        table: (15, 15) as `kind_table` makes it.
     """
-    order = np.argsort(joint, kind="stable")
-    bounds = np.searchsorted(joint[order], np.arange(_JOINTS + 1))
-    place, count = bounds[:-1][kinds], np.diff(bounds)[kinds]
-    pairs = count[:, 0] * count[:, 1]
-    kind = np.arange(len(kinds)).repeat(pairs)
-    number = np.arange(len(kind)) - (pairs.cumsum() - pairs)[kind]
-    first, second = np.divmod(number, count[kind, 1])
-    return kind, order[first + place[kind, 0]], order[second + place[kind, 1]]
+    kind = table[joint[:, None], joint]
+    first, second = np.nonzero(kind >= 0)
+    return kind[first, second], first, second
 
 
 def limb_pairs(peaks: Peaks, limb_fields: np.ndarray) -> LimbPairs:
@@ -63,7 +67,7 @@ def limb_pairs(peaks: Peaks, limb_fields: np.ndarray) -> LimbPairs:
     along = flat[cell] * (way_x / safe_px) + flat[cell + height * width] * (way_y / safe_px)
     along = np.where(np.isnan(along), np.float32(0.0), along)
     along = np.minimum(np.maximum(along, -1.0), 1.0)
-    return LimbPairs(start, end, length_px, np.ascontiguousarray(along.T).mean(axis=1))
+    return LimbPairs(start, end, length_px, along.sum(axis=0) / len(_SAMPLES))
 
 
 def _cells(at_px: np.ndarray, count: int) -> np.ndarray:
@@ -103,8 +107,8 @@ def metres_per_px(xy_px: np.ndarray, points_m: np.ndarray) -> np.ndarray | None:
         return None
     slope = points_m[rows, :2] / depth_m[rows, None]
     offset_px = xy_px[rows]
-    offset_px -= offset_px.mean(axis=0)
-    slope -= slope.mean(axis=0)
+    offset_px -= offset_px.sum(axis=0) / len(rows)
+    slope -= slope.sum(axis=0) / len(rows)
     spread = float((offset_px * offset_px).sum())
     per_focal = float((offset_px * slope).sum()) / max(spread, 1e-6)
     if per_focal <= 0:

@@ -53,13 +53,13 @@ def find_peaks(part_maps: np.ndarray, threshold: float = MIN_SCORE) -> Peaks:
     if np.ndim(part_maps) != 3:
         raise ResidualPoseError(f"part_maps: expected (J, h, w), got {np.shape(part_maps)}")
     maps = np.ascontiguousarray(part_maps, dtype=np.float32)
-    candidates = _above(maps, threshold)
-    factor = max(1, round(_blob_sd_px(maps, *candidates) / _BLOB_SD_CELLS))
+    joint, row, col = _above(maps, threshold)
+    around = _neighbourhood(maps, joint, row, col)
+    factor = max(1, round(_blob_sd_px(around, row, col, maps.shape[1:]) / _BLOB_SD_CELLS))
     if factor > 1:
         maps = _averaged(_finite(maps), factor)
-        candidates = _above(maps, threshold)
-    joint, row, col = candidates
-    around = _neighbourhood(maps, joint, row, col)
+        joint, row, col = _above(maps, threshold)
+        around = _neighbourhood(maps, joint, row, col)
     # Strict on one side only, so that two equal neighbours give one peak.
     top = (around[4] > around[:4]).all(axis=0) & (around[4] >= around[5:]).all(axis=0)
     joint, row, col, around = joint[top], row[top], col[top], around[:, top]
@@ -84,19 +84,25 @@ def _above(maps: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, 
     return joint, *np.divmod(cell, maps.shape[2])
 
 
-def _blob_sd_px(maps: np.ndarray, joint: np.ndarray, row: np.ndarray, col: np.ndarray) -> float:
-    """Standard deviation of the blobs: of a Gaussian, sd^2 = sum of squares / squared slopes."""
-    height, width = maps.shape[1:]
-    inside = (row > 0) & (row < height - 1) & (col > 0) & (col < width - 1)
-    inside &= maps[joint, row, col] > _SURE
-    cell = ((joint * height + row) * width + col)[inside]
-    if not len(cell):
+def _blob_sd_px(
+    around: np.ndarray, row: np.ndarray, col: np.ndarray, size: tuple[int, ...]
+) -> float:
+    """Standard deviation of the blobs: of a Gaussian, sd^2 = sum of squares / squared slopes.
+
+    Args:
+        around: (9, N) values around each candidate, by rows.
+        row: (N,) row and
+        col: (N,) column of the candidates in
+        size: maps of (h, w).
+    """
+    height, width = size
+    inside = (row > 0) & (row < height - 1) & (col > 0) & (col < width - 1) & (around[4] > _SURE)
+    if not inside.any():
         return 1.0
-    flat = maps.reshape(-1)
-    here, right, below = _finite(flat[np.stack([cell, cell + 1, cell + width])])
-    slopes = float(((right - here) ** 2 + (below - here) ** 2).sum())
+    here, right, below = around[4], around[5] - around[4], around[7] - around[4]
+    slopes = float(((right * right + below * below) * inside).sum())
     # 0.76: both sums are cut at 0.3 of the peak, which takes more from the slopes.
-    squares = float((here**2).sum())
+    squares = float((here * here * inside).sum())
     return min(math.sqrt(0.76 * squares / max(slopes, 1e-9)), min(height, width) / 8.0)
 
 
@@ -141,10 +147,8 @@ def _strongest(joint: np.ndarray, xy_px: np.ndarray, score: np.ndarray) -> Peaks
     """Candidates ordered by joint and score, at most MAX_PEAKS a joint."""
     order = np.lexsort((-score, joint))
     joint, xy_px, score = joint[order], xy_px[order], score[order]
-    rank = np.arange(len(joint)) - np.searchsorted(joint, joint)
-    keep = rank < MAX_PEAKS
-    return Peaks(
-        joint=joint[keep].astype(np.int64),
-        xy_px=xy_px[keep].astype(np.float32),
-        score=score[keep].astype(np.float32),
-    )
+    if len(joint) > MAX_PEAKS:
+        rank = np.arange(len(joint)) - np.searchsorted(joint, joint)
+        keep = rank < MAX_PEAKS
+        joint, xy_px, score = joint[keep], xy_px[keep], score[keep]
+    return Peaks(joint, xy_px.astype(np.float32), score)

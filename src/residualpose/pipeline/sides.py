@@ -53,6 +53,5 @@ def _across(joints_m: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
 
 def _against(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """(P,) bool: the lines point against each other, and both are long enough to tell."""
-    with np.errstate(invalid="ignore"):
-        apart = np.minimum(np.linalg.norm(one, axis=-1), np.linalg.norm(other, axis=-1))
-        return (apart > MIN_APART_M) & ((one * other).sum(-1) < 0)
+    apart2 = np.minimum((one * one).sum(-1), (other * other).sum(-1))
+    return (apart2 > MIN_APART_M * MIN_APART_M) & ((one * other).sum(-1) < 0)

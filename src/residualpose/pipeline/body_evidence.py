@@ -106,6 +106,7 @@ _UNKNOWN_SCALE = 4.0
 _LOG_SIZES = np.log(np.array([[1e-6, 1e38], _SIZE_RANGE])).astype(np.float32)
 """Log of the smallest and the largest scale where it is unknown, and relative to a known one."""
 _LOG_SHARE = float(np.log(2.0 * np.pi / BODIES))
+_THERE = np.eye(_JOINTS, dtype=np.float32)
 _COUNT = 5
 """Column in which the peaks of a set are counted."""
 _BLOCK = 128
@@ -145,8 +146,10 @@ def evidence_rows(
     rows[:, 3] = weight * (x * x + y * y)
     rows[:, 4], rows[:, 5] = _LOG_DENSITY[joint], 1.0
     rows[:, 6], rows[:, 7] = np.log(np.where(known, scale, 1.0)), known
-    places = rows[:, _MOMENTS:].reshape(len(joint), 3, _JOINTS)
-    places[np.arange(len(joint)), :, joint] = np.array([np.ones_like(x), x, y]).T
+    there = _THERE[joint]
+    rows[:, _MOMENTS : _MOMENTS + _JOINTS] = there
+    rows[:, _MOMENTS + _JOINTS : _MOMENTS + 2 * _JOINTS] = there * x[:, None]
+    rows[:, _MOMENTS + 2 * _JOINTS :] = there * y[:, None]
     return rows
 
 

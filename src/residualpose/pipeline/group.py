@@ -153,8 +153,7 @@ def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndar
     agreement = np.full(odds.shape, -1.0)
     agreement[pairs.start, pairs.end] = agreement[pairs.end, pairs.start] = pairs.agreement
     leading = _leading(peaks.joint, agreement)
-    certain = leading & leading.T & (agreement > _CERTAIN) & (odds > 0)
-    start, end = np.nonzero(np.triu(certain))
+    start, end = np.nonzero(leading & leading.T & (agreement > _CERTAIN) & (odds > 0))
     order = np.argsort(-agreement[start, end], kind="stable")
     joined = zip(start[order].tolist(), end[order].tolist(), strict=True)
     first = united(joined, 1 << peaks.joint)
@@ -189,7 +188,7 @@ def _people(peaks: Peaks, owner: np.ndarray, points_m: np.ndarray) -> People2D:
         return _nobody()
     index, joints_m = index[real], joints_m[real]
     score = np.where(index >= 0, peaks.score[index], 0.0)
-    person_score = score.mean(axis=1)
+    person_score = score.sum(axis=1) / np.float32(_JOINTS)
     order = np.argsort(-person_score, kind="stable")
     index, score, person_score = index[order], score[order], person_score[order]
     joints_px = np.where((index >= 0)[..., None], peaks.xy_px[index], np.nan)

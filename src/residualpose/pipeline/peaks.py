@@ -63,7 +63,7 @@ def find_peaks(part_maps: np.ndarray, threshold: float = MIN_SCORE) -> Peaks:
     # Strict on one side only, so that two equal neighbours give one peak.
     top = (around[4] > around[:4]).all(axis=0) & (around[4] >= around[5:]).all(axis=0)
     joint, row, col, around = joint[top], row[top], col[top], around[:, top]
-    cell_xy = np.stack([col, row], axis=1) + _log_offset(around)
+    cell_xy = np.array([col, row]).T + _log_offset(around)
     xy_px = (cell_xy + 0.5) * factor - 0.5
     return _strongest(joint, xy_px, np.clip(around[4], 0.0, 1.0))
 
@@ -130,8 +130,8 @@ def _neighbourhood(
 
 def _three(place: np.ndarray, last: int) -> np.ndarray:
     """(3, N) the places before, at and after each of 0 to `last`; mirrored beyond the ends."""
-    after = last - np.abs(last - (place + 1))
-    return np.maximum(np.stack([np.abs(place - 1), place, after]), 0)
+    three = np.abs(np.array([place - 1, place, place + 1]))
+    return np.maximum(last - np.abs(last - three), 0)
 
 
 def _log_offset(around: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,7 +19,7 @@ JOINT = _SEEN - _MISSING
 _SMALL_PRODUCT = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pieces:
     """M sets of peaks that certainly belong together; the energy of a person is a sum over them."""
 
@@ -28,23 +29,27 @@ class Pieces:
     """(M,) float32 log odds of the piece's peaks, and of the limbs within it."""
     affinity: np.ndarray
     """(M, M) float32 symmetric log odds of the limbs between two pieces; diagonal 0."""
-    clash: np.ndarray = field(init=False)
-    """(M, M) float32, 1 where two pieces have a joint in common."""
-    yielding: np.ndarray = field(init=False)
-    """(M, M) float32 affinity of those."""
-    worth: np.ndarray = field(init=False)
-    """(M,) float32 support and worth of the piece's joints."""
-    most: np.ndarray = field(init=False)
-    """(M,) float32 the most that a piece can add to a person, limbs apart."""
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def clash(self) -> np.ndarray:
+        """(M, M) float32, 1 where two pieces have a joint in common."""
         joints = joints_of(self.evidence)
-        worth = self.support + np.float32(JOINT) * joints.sum(axis=1)
-        clash = (joints @ joints.T > 0).astype(np.float32)
-        object.__setattr__(self, "clash", clash)
-        object.__setattr__(self, "yielding", clash * self.affinity)
-        object.__setattr__(self, "worth", worth)
-        object.__setattr__(self, "most", most_evidence(self.evidence) + worth)
+        return (joints @ joints.T > 0).astype(np.float32)
+
+    @cached_property
+    def yielding(self) -> np.ndarray:
+        """(M, M) float32 affinity of those."""
+        return self.clash * self.affinity
+
+    @cached_property
+    def worth(self) -> np.ndarray:
+        """(M,) float32 support and worth of the piece's joints."""
+        return self.support + np.float32(JOINT) * joints_of(self.evidence).sum(axis=1)
+
+    @cached_property
+    def most(self) -> np.ndarray:
+        """(M,) float32 the most that a piece can add to a person, limbs apart."""
+        return most_evidence(self.evidence) + self.worth
 
     def __len__(self) -> int:
         return len(self.evidence)
@@ -109,18 +114,19 @@ def united(pairs: Iterable[tuple[int, int]], joints: np.ndarray) -> np.ndarray:
     bits = joints.tolist()
     first = list(range(len(bits)))
 
-    def of(row: int) -> int:
-        while first[row] != row:
-            row = first[row]
-        return row
-
-    for pair in pairs:
-        a, b = sorted(map(of, pair))
+    for a, b in pairs:
+        while first[a] != a:
+            a = first[a]
+        while first[b] != b:
+            b = first[b]
         # A person has no joint twice.
         if a != b and not bits[a] & bits[b]:
+            a, b = min(a, b), max(a, b)
             first[b] = a
             bits[a] |= bits[b]
-    return np.array([of(row) for row in first], dtype=np.int64)
+    for row, before in enumerate(first):
+        first[row] = first[before]  # which is the first of all: rows before it are done
+    return np.array(first, dtype=np.int64)
 
 
 def product(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:

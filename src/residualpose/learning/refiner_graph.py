@@ -2,7 +2,7 @@
 
 So small a network, run once a frame between other work, spends its time on getting from operation
 to operation, and on fetching what the 2D network has pushed out of the processor's caches. Traced
-by the exporter it would be 170 operations for four blocks; written by hand it is 75, with ONNX
+by the exporter it would be 170 operations for four blocks; written by hand it is 88, with ONNX
 Runtime's own attention and norms, and with whatever depends on weights alone left to be worked out
 when a session starts. A person and the person's mirror image go through it side by side.
 """

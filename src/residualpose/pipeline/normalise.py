@@ -19,6 +19,9 @@ MULTIPLE_PX = 16
 SIDES_PX = (8, 768)
 """Shortest and longest side of the resampled image."""
 MAX_DEPTH_M = 12.0
+_AT_ONCE, _PART = 1 << 17, 1 << 15
+"""Samples of images that are taken at once, and at a time of larger ones: there, memory given back
+to the system and fetched anew for every frame would cost several times the arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,15 @@ def normalise(frame: DepthFrame, focal_px: float) -> NetworkInput:
     camera = _at_focal_length(source, focal_px)
     taps = 2 if 1 / scale_x >= 1.5 else 1
     read = _undistorted if source.distortion else _read
-    fine = read(frame, camera, width, height, taps)
-    depth = _lower_median(fine) if taps > 1 else fine[0, :, 0]
-    padded = np.zeros([-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in depth.shape], np.float32)
-    np.copyto(padded[:height, :width], depth, where=depth < MAX_DEPTH_M)
+    sides = (-(-side // MULTIPLE_PX) * MULTIPLE_PX for side in (height, width))
+    padded = np.zeros(tuple(sides), np.float32)
+    samples = taps * taps * width
+    step = height if height * samples <= _AT_ONCE else max(1, _PART // samples)
+    for first in range(0, height, step):
+        rows = slice(first, min(first + step, height))
+        fine = read(frame, camera, (width, height), taps, rows)
+        depth = _lower_median(fine) if taps > 1 else fine[0, :, 0]
+        np.copyto(padded[rows, :width], depth, where=depth < MAX_DEPTH_M)
     return NetworkInput(padded, camera)
 
 
@@ -67,13 +75,23 @@ def _tap_positions(count: int, taps: int) -> np.ndarray:
     return (np.arange(count * taps).reshape(count, taps).T + 0.5) / taps - 0.5
 
 
-def _read(frame: DepthFrame, camera: Camera, width: int, height: int, taps: int) -> np.ndarray:
-    """(taps, height, taps, width) readings nearest to the samples inside each pixel of a camera."""
+def _read(
+    frame: DepthFrame, camera: Camera, size: tuple[int, int], taps: int, rows: slice
+) -> np.ndarray:
+    """(taps, rows, taps, width) readings nearest to the samples inside pixels of a camera.
+
+    Args:
+        frame: undistorted.
+        camera: of the pixels.
+        size: width and height of the camera's image.
+        taps: samples in each direction.
+        rows: of the image that are asked for.
+    """
     source = frame.camera
-    columns = _nearest(width, taps, source.fx / camera.fx, frame.width)
-    rows = _nearest(height, taps, source.fy / camera.fy, frame.height)
+    columns = _nearest(size[0], taps, source.fx / camera.fx, frame.width)
+    lines = _nearest(size[1], taps, source.fy / camera.fy, frame.height)[:, rows]
     # Clipped, not checked: all are inside, and it takes two thirds of the time.
-    return frame.depth_m.take(rows, axis=0).take(columns, axis=2, mode="clip")
+    return frame.depth_m.take(lines, axis=0).take(columns, axis=2, mode="clip")
 
 
 @lru_cache(maxsize=16)
@@ -84,11 +102,13 @@ def _nearest(count: int, taps: int, scale: float, source_count: int) -> np.ndarr
 
 
 def _undistorted(
-    frame: DepthFrame, camera: Camera, width: int, height: int, taps: int
+    frame: DepthFrame, camera: Camera, size: tuple[int, int], taps: int, rows: slice
 ) -> np.ndarray:
     """As `_read`, from a distorted image; 0 where the ray falls outside it."""
-    size = frame.width, frame.height
-    row, col, inside = _undistortion(frame.camera, size, camera, (width, height), taps)
+    source_size = frame.width, frame.height
+    row, col, inside = (
+        of[:, rows] for of in _undistortion(frame.camera, source_size, camera, size, taps)
+    )
     return np.where(inside, frame.depth_m[row, col], np.float32(0))
 
 

@@ -193,7 +193,7 @@ def test_a_refiner_of_enough_people_is_of_integers(
            tiny_settings, "--steps", 3, "--out", tmp_path / "refiner.onnx")  # fmt: skip
     assert run(*fit) == 0
     kinds = {node.op_type for node in onnx.load(str(tmp_path / "refiner.onnx")).graph.node}
-    assert ("MatMulIntegerToFloat" in kinds, "Gemm" in kinds) == (enough, not enough)
+    assert ("MatMulIntegerToFloat" in kinds) == ("QuantizeLinear" in kinds) == enough
 
 
 def test_export_keeps_an_earlier_model_unless_told_and_never_a_broken_part(

@@ -167,7 +167,10 @@ def network_settings(model: ModelFolder) -> dict[str, object]:
 
 
 def export_refiner(network: RefinerNetwork, path: Path) -> None:
-    """Write a residual network as ONNX, as `refiner_graph` tells."""
+    """Write a residual network as ONNX: (P, N_FEATURES) to residual and log sd (P, 15, 3).
+
+    One that looks around is told (P, 15, N_AROUND) as well.
+    """
     weights = {name: of.detach().cpu().numpy() for name, of in network.state_dict().items()}
     onnx.save(refiner_graph(weights), str(path))
 

@@ -40,14 +40,14 @@ def _ranges(model: ModelProto, people: Mapping[str, np.ndarray]) -> Ranges:
     import onnxruntime
 
     read = {node.name: node.input[0] for node in model.graph.node if node.name}
+    names = list(read.values())
     opened = ModelProto()
     opened.CopyFrom(model)
     opened.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        for name in set(read.values())
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
     )
     session = onnxruntime.InferenceSession(
         opened.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    seen = {layer: np.asarray(session.run([name], dict(people))[0]) for layer, name in read.items()}
-    return {layer: (float(of.min()), float(of.max())) for layer, of in seen.items()}
+    seen = map(np.asarray, session.run(names, dict(people)))
+    return {layer: (float(of.min()), float(of.max())) for layer, of in zip(read, seen, strict=True)}

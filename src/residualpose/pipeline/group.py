@@ -153,7 +153,10 @@ def _certain_pieces(peaks: Peaks, pairs: LimbPairs, odds: np.ndarray) -> np.ndar
     agreement = np.full(odds.shape, -1.0)
     agreement[pairs.start, pairs.end] = agreement[pairs.end, pairs.start] = pairs.agreement
     leading = _leading(peaks.joint, agreement)
-    start, end = np.nonzero(leading & leading.T & (agreement > _CERTAIN) & (odds > 0))
+    certain = leading & leading.T & (agreement > _CERTAIN) & (odds > 0)
+    start, end = pairs.start, pairs.end
+    limbs = np.flatnonzero(certain[start, end])
+    start, end = start[limbs], end[limbs]
     order = np.argsort(-agreement[start, end], kind="stable")
     joined = zip(start[order].tolist(), end[order].tolist(), strict=True)
     first = united(joined, 1 << peaks.joint)
